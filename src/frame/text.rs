@@ -1,0 +1,136 @@
+//! Plain strings with references in them: topics, paths, headers.
+
+use std::borrow::Cow;
+
+use super::{Reference, Scope, Vocabulary};
+
+/// A stretch of a string.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Part {
+    Fixed(String),
+    Reference(Reference),
+}
+
+/// A string with holes, such as the topic `messages_{chat_id}`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Text {
+    parts: Box<[Part]>,
+    source: Box<str>,
+}
+
+/// A reference had no value, where an empty one would have meant something else.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` has no value to put in here")]
+pub struct Missing(pub String);
+
+impl Text {
+    /// Compiles a string; `{{` and `}}` are braces.
+    ///
+    /// # Errors
+    /// The message says which reference is not known here, and which are.
+    pub fn compile(text: &str, known: &Vocabulary) -> Result<Self, String> {
+        let parts = parse(text, known)?.into();
+        let source = text.into();
+        Ok(Self { parts, source })
+    }
+
+    /// The template as it was written.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Writes the string.
+    ///
+    /// # Errors
+    /// A reference has no value.
+    pub fn render(&self, scope: &Scope<'_>) -> Result<String, Missing> {
+        self.render_with(scope, |value, out| out.push_str(value))
+    }
+
+    /// Writes the string as part of a URL: what is filled in is percent-encoded
+    /// (RFC 3986, all but unreserved), so that a value cannot add a segment or a query.
+    ///
+    /// # Errors
+    /// A reference has no value, or one that would climb (`.` or `..`).
+    pub fn render_path(&self, scope: &Scope<'_>) -> Result<String, Missing> {
+        let path = self.render_with(scope, percent_encode)?;
+        let climbs = |segment| matches!(segment, "." | "..");
+        let before_query = path.split('?').next().unwrap_or_default();
+        if before_query.split('/').any(climbs) {
+            return Err(Missing(self.source.to_string()));
+        }
+        Ok(path)
+    }
+
+    fn render_with(
+        &self,
+        scope: &Scope<'_>,
+        write: impl Fn(&str, &mut String),
+    ) -> Result<String, Missing> {
+        let mut out = String::with_capacity(self.source.len() + 16);
+        for part in &self.parts {
+            match part {
+                Part::Fixed(text) => out.push_str(text),
+                Part::Reference(reference) => {
+                    let json = reference.resolve(scope).filter(|json| json != "null");
+                    let json = json.ok_or_else(|| Missing(self.source.to_string()))?;
+                    write(&unquoted(&json), &mut out);
+                }
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn percent_encode(value: &str, out: &mut String) {
+    for byte in value.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+}
+
+/// A JSON value as it reads inside a string: a string without its quotes, all
+/// else as it is written.
+pub(super) fn unquoted(json: &str) -> Cow<'_, str> {
+    if !json.starts_with('"') {
+        return json.into();
+    }
+    serde_json::from_str::<String>(json).map_or_else(|_| json.into(), Cow::Owned)
+}
+
+/// Splits a string at its references.
+pub(super) fn parse(text: &str, known: &Vocabulary) -> Result<Vec<Part>, String> {
+    let mut parts = Vec::new();
+    let mut fixed = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['{', '}']) {
+        let (before, from_brace) = rest.split_at(at);
+        fixed.push_str(before);
+        if let Some(after) = from_brace
+            .strip_prefix("{{")
+            .or(from_brace.strip_prefix("}}"))
+        {
+            fixed.push_str(from_brace.get(..1).unwrap_or_default());
+            rest = after;
+            continue;
+        }
+        let (name, after) = from_brace
+            .strip_prefix('{')
+            .and_then(|inside| inside.split_once('}'))
+            .ok_or("a brace that is not part of a {name} is written twice: {{ or }}")?;
+        if !fixed.is_empty() {
+            parts.push(Part::Fixed(std::mem::take(&mut fixed)));
+        }
+        parts.push(Part::Reference(Reference::parse(name.trim(), known)?));
+        rest = after;
+    }
+    fixed.push_str(rest);
+    if !fixed.is_empty() {
+        parts.push(Part::Fixed(fixed));
+    }
+    Ok(parts)
+}

@@ -1,0 +1,184 @@
+//! What is counted, under typed labels, in the Prometheus text format.
+//!
+//! One [`Metrics`] per process, shared by all rooms. Every drop, refusal and
+//! fallback has its counter here, so that nothing is lost in silence.
+
+use std::{fmt, sync::Arc};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text::encode},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+use crate::rollout::Leg;
+
+/// Labels of what happens on an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OnEndpoint {
+    /// The endpoint's name.
+    pub endpoint: Shared,
+}
+
+/// Labels of sessions.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OnLeg {
+    /// The endpoint's name.
+    pub endpoint: Shared,
+    /// How it is served.
+    pub leg: Leg,
+}
+
+/// Labels of what was refused, dropped or closed on an endpoint, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Because {
+    /// The endpoint's name.
+    pub endpoint: Shared,
+    /// Why: one of a few fixed words.
+    pub reason: &'static str,
+}
+
+/// Labels of forwarded requests.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Answered {
+    /// The status the client got.
+    pub status: u16,
+    /// Whose doing an error was: `app`, `client`, `outrigger`, or `none`.
+    pub fault: &'static str,
+}
+
+/// Labels of what came to one of few ends.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Ended {
+    /// How: one of a few fixed words.
+    pub result: &'static str,
+}
+
+/// Labels of events that came in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Taken {
+    /// `webhook`, `sse` or `action`.
+    pub source: &'static str,
+    /// `accepted`, `duplicate`, or why it was rejected.
+    pub result: &'static str,
+}
+
+/// A label value that many sessions share.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Shared(pub Arc<str>);
+
+impl EncodeLabelValue for Shared {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        (&*self.0).encode(encoder)
+    }
+}
+
+impl EncodeLabelValue for Leg {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        self.to_string().as_str().encode(encoder)
+    }
+}
+
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $make:expr, $text:literal;)*) => {
+        /// All counters of the process.
+        #[derive(Debug)]
+        pub struct Metrics {
+            registry: Registry,
+            $($(#[$doc])* pub $name: $type,)*
+        }
+
+        impl Metrics {
+            /// A fresh set, everything at zero.
+            pub fn new() -> Arc<Self> {
+                let mut registry = Registry::with_prefix("outrigger");
+                $(
+                    let $name: $type = $make;
+                    registry.register(stringify!($name), $text, $name.clone());
+                )*
+                Arc::new(Self { registry, $($name),* })
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Open client connections.
+    connections: Gauge = Gauge::default(), "Open client connections";
+    /// Connections turned away or cut by a limit.
+    connections_refused: Family<Ended, Counter> = Family::default(), "Client connections turned away or cut, by reason";
+    /// Finished requests.
+    requests: Family<Answered, Counter> = Family::default(), "Finished requests by status and by whose fault";
+    /// Requests refused for how they were written.
+    requests_refused: Family<Ended, Counter> = Family::default(), "Requests refused before the app saw them, by reason";
+    /// Requests on their way.
+    requests_in_flight: Gauge = Gauge::default(), "Requests that have begun and not ended";
+    /// From a request's head to its response's head.
+    response_seconds: Histogram = seconds(), "Seconds from the head of a request to the head of its response";
+    /// Requests sent a second time, because they never left on a reused connection.
+    requests_retried: Counter = Counter::default(), "Requests sent again because they never left on a reused connection";
+    /// Open connections to the app.
+    app_connections: Gauge = Gauge::default(), "Open connections to the app";
+    /// Open tunnels that are no endpoint's.
+    tunnels: Gauge = Gauge::default(), "Open tunnels on paths that are no endpoint";
+    /// Open sessions.
+    sessions: Family<OnLeg, Gauge> = Family::default(), "Open sessions";
+    /// Sessions that were opened.
+    sessions_opened: Family<OnLeg, Counter> = Family::default(), "Sessions opened";
+    /// Clients turned away.
+    sessions_refused: Family<Because, Counter> = Family::default(), "Clients turned away, by reason";
+    /// Sessions that ended.
+    sessions_closed: Family<Because, Counter> = Family::default(), "Sessions closed, by reason";
+    /// Frames put on sockets.
+    frames_sent: Family<OnEndpoint, Counter> = Family::default(), "Frames written to clients";
+    /// Messages from clients.
+    messages_received: Family<OnEndpoint, Counter> = Family::default(), "Messages from clients";
+    /// Messages from clients that caused nothing.
+    messages_dropped: Family<Because, Counter> = Family::default(), "Messages from clients that caused nothing, by reason";
+    /// Calls to the app for clients.
+    calls: Family<Because, Counter> = Family::default(), "Calls to the app on behalf of clients, by result";
+    /// Events that came in.
+    events: Family<Taken, Counter> = Family::default(), "Events by source and result";
+    /// Events nobody heard.
+    events_unheard: Family<Ended, Counter> = Family::default(), "Events no session was sent, by reason";
+    /// Deliveries that did not happen although the session was subscribed.
+    deliveries_dropped: Family<Because, Counter> = Family::default(), "Deliveries that did not happen, by reason";
+    /// Sessions that fell behind and read from the feed.
+    catch_ups: Family<OnEndpoint, Counter> = Family::default(), "Times a slow session caught up from the feed";
+    /// From an event's acceptance to the end of handing it out.
+    dispatch_seconds: Histogram = seconds(), "Seconds from an event's acceptance to its being handed to all sessions";
+    /// Events the feed remembers.
+    feed_events: Gauge = Gauge::default(), "Events the feed remembers";
+    /// Attempts to change the routing.
+    reloads: Family<Ended, Counter> = Family::default(), "Reloads of the config, by result";
+    /// Whether the file on disk is not what runs.
+    config_stale: Gauge = Gauge::default(), "1 while the file on disk is refused and an older table runs";
+    /// The running table.
+    config_generation: Gauge = Gauge::default(), "The generation of the running table";
+    /// Attempts to read the app's event stream.
+    sse_connects: Family<Ended, Counter> = Family::default(), "Attempts to read the app's event stream, by result";
+    /// Fetches of the key set.
+    jwks_fetches: Family<Ended, Counter> = Family::default(), "Fetches of the JWKS, by result";
+    /// How far the stop has come.
+    stop_phase: Gauge = Gauge::default(), "0 running, 1 draining, 2 door closed, 3 sessions sent home, 4 done";
+}
+
+impl Metrics {
+    /// All of it as Prometheus reads it (OpenMetrics text).
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        encode(&mut out, &self.registry).unwrap_or_default();
+        out
+    }
+}
+
+/// From 100 microseconds to a good 13 seconds, each bucket twice the last.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.0001, 2.0, 18))
+}

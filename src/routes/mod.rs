@@ -1,0 +1,137 @@
+//! [`RouteTable`]: what is served where, by which rules. Built from the file,
+//! swapped whole, never changed in place. It knows no I/O; [`Tables`] hands the
+//! table of the moment to whoever asks.
+
+mod action;
+mod endpoint;
+mod pattern;
+mod trust;
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::{
+    auth::{TokenSources, Verifier},
+    upstream::Upstream,
+};
+
+pub use action::{Action, Call, Exclude, Publish, Reply, Step};
+pub use endpoint::{
+    Endpoint, Expiry, Flag, Frames, Limits, Lookup, Origins, Permit, Refusals, Refuse,
+};
+pub use pattern::PathPattern;
+pub use trust::{NotANetwork, Trusted};
+
+/// How clients are told who they are.
+#[derive(Clone, Debug)]
+pub struct Auth {
+    /// Where a token is looked for.
+    pub tokens: TokenSources,
+    /// Who checks it.
+    pub method: Method,
+}
+
+/// Who checks a credential.
+#[derive(Clone, Debug)]
+pub enum Method {
+    /// Nobody: every client is a stranger.
+    None,
+    /// We do.
+    Jwt(Arc<Verifier>),
+    /// The app does.
+    App(AskApp),
+}
+
+/// `[auth.app]`: who is this? The client's own credentials are sent along.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AskApp {
+    /// The path that answers 2xx with JSON for a user, 401 or 403 for nobody.
+    pub path: String,
+    /// JSON pointer (RFC 6901) to the user's id in the answer.
+    pub user: String,
+    /// How long an answer is believed.
+    pub cache: Duration,
+    /// How long the app may take.
+    pub timeout: Duration,
+}
+
+/// Where Outrigger's own paths stand and what they let in.
+#[derive(Clone, Debug)]
+pub struct Webhook {
+    /// The keys a signature may be made with, newest first.
+    pub secrets: Vec<crate::secret::Secret>,
+    /// How far the sender's clock may be off, both ways.
+    pub tolerance: Duration,
+    /// The largest body, in bytes.
+    pub max_body: usize,
+}
+
+/// Everything that decides, as the file says at one moment.
+#[derive(Debug)]
+pub struct RouteTable {
+    /// Counts the tables of this process from 1.
+    pub generation: u64,
+    /// The app.
+    pub app: Arc<Upstream>,
+    /// Which neighbours are believed about `X-Forwarded-*` and `Forwarded`.
+    pub trusted: Trusted,
+    /// How clients are told who they are.
+    pub auth: Auth,
+    /// The endpoints, in the order of the file; the first that fits serves.
+    pub endpoints: Vec<Arc<Endpoint>>,
+    /// The webhook, if there is one.
+    pub webhook: Option<Webhook>,
+    /// Custom flags.
+    pub flags: Vec<Flag>,
+}
+
+/// Where a request goes.
+#[derive(Debug)]
+pub enum Route {
+    /// To the app, as it is.
+    Forward,
+    /// To a session.
+    Session(Arc<Endpoint>, Vec<(Arc<str>, Value)>),
+    /// Events from the app.
+    Webhook,
+    /// The frontend asks for its flags.
+    Flags,
+}
+
+/// The path of the webhook.
+pub const WEBHOOK_PATH: &str = "/outrigger/events";
+/// The path of the flags.
+pub const FLAGS_PATH: &str = "/outrigger/flags";
+
+impl RouteTable {
+    /// Where a request goes. Plain HTTP on an endpoint's path is the app's; so is
+    /// the webhook's path where none is configured.
+    pub fn find(&self, path: &str, upgrade: bool) -> Route {
+        match path {
+            WEBHOOK_PATH if self.webhook.is_some() => return Route::Webhook,
+            FLAGS_PATH if !self.endpoints.is_empty() || !self.flags.is_empty() => {
+                return Route::Flags;
+            }
+            _ if !upgrade => return Route::Forward,
+            _ => {}
+        }
+        let fits =
+            |endpoint: &Arc<Endpoint>| Some((endpoint.clone(), endpoint.path.matches(path)?));
+        match self.endpoints.iter().find_map(fits) {
+            Some((endpoint, params)) => Route::Session(endpoint, params),
+            None => Route::Forward,
+        }
+    }
+
+    /// An endpoint by its name.
+    pub fn endpoint(&self, name: &str) -> Option<&Arc<Endpoint>> {
+        self.endpoints
+            .iter()
+            .find(|endpoint| &*endpoint.name == name)
+    }
+}
+
+/// The table of the moment, for all who serve by it.
+pub type Tables = watch::Receiver<Arc<RouteTable>>;
