@@ -8,6 +8,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident) => {
@@ -179,6 +180,8 @@ impl FromStr for Position {
 pub struct Entry {
     /// Where it stands.
     pub position: Position,
+    /// When the feed took it.
+    pub accepted: Instant,
     /// What happened.
     pub event: Event,
 }
