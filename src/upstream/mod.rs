@@ -3,14 +3,20 @@
 //! It knows HTTP and nothing of what is forwarded or why.
 
 mod address;
+mod body;
 mod call;
+mod dial;
+mod exchange;
 mod pool;
 
 use std::time::Duration;
 
 pub use address::{Address, NotAnAddress};
+pub use body::{BoxError, Progress, RequestBody};
 pub use call::{CallError, CallRequest, CallResponse};
-pub use pool::Upstream;
+pub use dial::Stream;
+pub use exchange::{AppBody, BodyError, SendError};
+pub use pool::{CONNECT_TIMEOUT, Upgrade, Upstream};
 
 /// Where the app is and how long it may take.
 #[derive(Clone, Debug, PartialEq)]
