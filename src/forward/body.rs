@@ -1,0 +1,143 @@
+//! The client's body on its way to the app: as it comes, not before the app
+//! wants it (`Expect: 100-continue`), and not for ever.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, StatusCode, header::EXPECT, request::Parts};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Sleep, sleep};
+
+use crate::{
+    upstream::{BoxError, RequestBody},
+    wire::Peer,
+};
+
+/// How long a client that expects 100 is kept waiting by an app that says
+/// nothing, as long as curl waits by itself.
+const CONTINUE_AFTER: Duration = Duration::from_secs(1);
+
+/// Puts head and body together for the app, with its 1xx heads going to the client.
+pub(super) fn prepare(
+    head: Parts,
+    incoming: Incoming,
+    peer: &Peer,
+    idle: Duration,
+) -> Request<RequestBody> {
+    let expects = head.headers.get(EXPECT);
+    let waits = expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let gate = Arc::new(Gate {
+        open: AtomicBool::new(!waits),
+        waker: Mutex::default(),
+    });
+    let body = if incoming.is_end_stream() {
+        RequestBody::Empty
+    } else {
+        RequestBody::streamed(ClientBody {
+            incoming,
+            gate: gate.clone(),
+            limit: idle,
+            timer: None,
+        })
+    };
+    let mut request = Request::from_parts(head, body);
+    let interim = peer.interim.clone();
+    hyper::ext::on_informational(&mut request, move |response| {
+        if response.status() == StatusCode::CONTINUE {
+            // The server writes its own 100 when the body is first read.
+            gate.open();
+        } else {
+            interim.send(response.status(), response.headers());
+        }
+    });
+    request
+}
+
+/// Keeps a body back until the app asks for it.
+#[derive(Debug)]
+struct Gate {
+    open: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Gate {
+    fn open(&self) {
+        self.open.store(true, Ordering::Release);
+        let waker = self
+            .waker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn is_open(&self, cx: &Context<'_>) -> bool {
+        let open = self.open.load(Ordering::Acquire);
+        if !open {
+            let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+            *waker = Some(cx.waker().clone());
+        }
+        open
+    }
+}
+
+struct ClientBody {
+    incoming: Incoming,
+    gate: Arc<Gate>,
+    limit: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl ClientBody {
+    fn poll_timer(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+        timer.as_mut().poll(cx)
+    }
+}
+
+impl Body for ClientBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if !self.gate.is_open(cx) {
+            if self.poll_timer(cx, CONTINUE_AFTER).is_pending() {
+                return Poll::Pending;
+            }
+            self.timer = None;
+            self.gate.open();
+        }
+        let limit = self.limit;
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                self.timer = None;
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+            }
+            Poll::Pending => self
+                .poll_timer(cx, limit)
+                .map(|()| Some(Err(format!("the client sent nothing for {limit:?}").into()))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}

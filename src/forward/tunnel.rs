@@ -1,0 +1,94 @@
+//! A request to switch protocols, passed to the app; after its 101, bytes.
+
+use std::{io, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, header::UPGRADE};
+use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper_util::rt::TokioIo;
+
+use super::{Fault, body, headers, pump};
+use crate::{
+    routes::Trusted,
+    upstream::{AppBody, Stream, Upgrade, Upstream},
+    wire::{Peer, Wire},
+};
+
+/// What the app said to it.
+#[derive(Debug)]
+pub enum Tunnelled {
+    /// It switched: the response to give, and the tunnel to run once it is given.
+    Switched(Response<()>, Tunnel),
+    /// It answered something else, which is the client's.
+    Refused(Box<Response<AppBody>>),
+}
+
+/// Both ends of a tunnel.
+#[derive(Debug)]
+pub struct Tunnel {
+    client: OnUpgrade,
+    app: Stream,
+    early: Bytes,
+}
+
+/// Whether a request asks for another protocol that may be tunnelled. `h2c` may
+/// not: requests inside it would pass unseen.
+pub(super) fn asks_for_protocol(headers: &HeaderMap) -> bool {
+    headers.get(UPGRADE).is_some_and(|protocol| {
+        let protocol = protocol.as_bytes();
+        !protocol.is_empty() && !protocol.to_ascii_lowercase().starts_with(b"h2c")
+    })
+}
+
+/// Passes the request on.
+///
+/// # Errors
+/// There is no response.
+pub async fn open(
+    app: &Arc<Upstream>,
+    mut request: Request<Incoming>,
+    peer: &Peer,
+    trusted: &Trusted,
+) -> Result<Tunnelled, Fault> {
+    let client = hyper::upgrade::on(&mut request);
+    let (mut head, incoming) = request.into_parts();
+    headers::to_app(&mut head, peer, trusted, headers::Upgrades::Keep);
+    let request = body::prepare(head, incoming, peer, app.settings().idle_timeout);
+    match app.upgrade(request).await? {
+        Upgrade::Switched {
+            head,
+            stream,
+            early,
+        } => {
+            let mut response = Response::from_parts(*head, ());
+            headers::to_client(response.headers_mut(), headers::Upgrades::Keep);
+            Ok(Tunnelled::Switched(
+                response,
+                Tunnel {
+                    client,
+                    app: stream,
+                    early,
+                },
+            ))
+        }
+        Upgrade::Refused(mut response) => {
+            headers::to_client(response.headers_mut(), headers::Upgrades::Drop);
+            Ok(Tunnelled::Refused(response))
+        }
+    }
+}
+
+impl Tunnel {
+    /// Carries bytes until both sides have ended.
+    ///
+    /// # Errors
+    /// What broke.
+    pub async fn run(self) -> io::Result<()> {
+        let upgraded = self.client.await.map_err(io::Error::other)?;
+        let parts = upgraded
+            .downcast::<TokioIo<Wire>>()
+            .map_err(|_| io::Error::other("the connection is of a foreign kind"))?;
+        let client = parts.io.into_inner().into_stream();
+        pump::pump((client, parts.read_buf), (self.app, self.early)).await
+    }
+}

@@ -1,0 +1,140 @@
+//! A client's connection as bytes: what is read and written, the 1xx heads that
+//! go out between, and how long it has been quiet. It knows no HTTP.
+
+mod activity;
+mod interim;
+
+use std::{
+    any::Any,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::upstream::Stream;
+
+pub use activity::{Activity, Phase, Timeouts, Watchdog};
+pub use interim::Interim;
+
+/// Who is at the other end of a connection, and the handles that its requests
+/// need. Shared by all requests of the connection and by what it is upgraded to.
+pub struct Peer {
+    /// The neighbour's address.
+    pub address: SocketAddr,
+    /// Whether the connection came in by TLS.
+    pub secure: bool,
+    /// Where 1xx heads are put.
+    pub interim: Arc<Interim>,
+    /// What the connection is doing.
+    pub activity: Arc<Activity>,
+    /// Counts the connection against the limits until the last holder is gone.
+    pub slot: Arc<dyn Any + Send + Sync>,
+}
+
+impl std::fmt::Debug for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Peer")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The stream of a client, as the HTTP server sees it.
+#[derive(Debug)]
+pub struct Wire {
+    stream: Stream,
+    interim: Arc<Interim>,
+    activity: Arc<Activity>,
+    /// Everything the server wanted to write has been written: the only moments
+    /// at which a 1xx head may go out.
+    between: bool,
+}
+
+impl Wire {
+    /// Wraps a stream.
+    pub fn new(stream: Stream, interim: Arc<Interim>, activity: Arc<Activity>) -> Self {
+        Self {
+            stream,
+            interim,
+            activity,
+            between: true,
+        }
+    }
+
+    /// The stream itself, after an upgrade.
+    pub fn into_stream(self) -> Stream {
+        self.stream
+    }
+
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.between && self.interim.is_waiting() {
+            let stream = &mut self.stream;
+            return self
+                .interim
+                .poll_drain(|bytes| Pin::new(&mut *stream).poll_write(cx, bytes));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn wrote(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.between = false;
+        self.activity.wrote(result.is_ready());
+        result
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.activity.read();
+        }
+        result
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_interim(cx))?;
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.wrote(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_interim(cx))?;
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.wrote(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// The server flushes when its own buffer is empty.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.between = true;
+        ready!(self.poll_interim(cx))?;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
