@@ -1,6 +1,14 @@
 //! The front door: accepting, TLS, limits, one task per connection.
 
+//mod accept;
+//mod connection;
+//mod slots;
+mod tls;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+//pub use accept::{Door, Listener};
+pub use tls::{TlsError, acceptor};
 
 /// How clients are let in.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,258 @@
+//! Who subscribes to which topic, and handing each entry out.
+//!
+//! One task tails the feed. For each entry it finds the sessions it is for,
+//! renders each frame in use once (personal ones once per session), and puts it
+//! into their outboxes. It never waits for a session.
+
+mod outbox;
+mod subscriber;
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use smallvec::SmallVec;
+use tokio::{task::consume_budget, time::interval};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use crate::{
+    event::{Entry, Offset, SessionId, Topic, UserId},
+    feed::{Feed, Page},
+    frame::Template,
+    metrics::{Because, Ended, Metrics, Shared},
+};
+
+pub use outbox::{Due, Offered, Outbox, Outgoing};
+pub use subscriber::Subscriber;
+
+/// So that joins seldom wait for the dispatcher.
+const SHARDS: usize = 16;
+/// Entries read from the feed at a time.
+const PAGE: usize = 256;
+/// How often the feed is asked to forget what is too old.
+const TRIM: Duration = Duration::from_secs(5);
+
+/// Subscribers by topic and by user.
+#[derive(Debug)]
+pub struct Hub {
+    topics: Index<Topic>,
+    users: Index<UserId>,
+    feed: Arc<Feed>,
+    metrics: Arc<Metrics>,
+}
+
+impl Hub {
+    /// An empty one.
+    pub fn new(feed: Arc<Feed>, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            topics: Index::default(),
+            users: Index::default(),
+            feed,
+            metrics,
+        })
+    }
+
+    /// Subscribes a session: entries that are appended from now on reach its outbox.
+    pub fn join(&self, subscriber: &Arc<Subscriber>) {
+        for topic in &subscriber.topics {
+            self.topics.put(topic, subscriber);
+        }
+        if let Some(user) = &subscriber.client.user {
+            self.users.put(user, subscriber);
+        }
+    }
+
+    /// Unsubscribes a session.
+    pub fn leave(&self, subscriber: &Subscriber) {
+        for topic in &subscriber.topics {
+            self.topics.remove(topic, subscriber.session);
+        }
+        if let Some(user) = &subscriber.client.user {
+            self.users.remove(user, subscriber.session);
+        }
+    }
+
+    /// Puts a session's new subscription in the place of its old one. A topic that
+    /// is in both is at no moment without it, so no entry is missed.
+    pub fn replace(&self, old: &Subscriber, new: &Arc<Subscriber>) {
+        self.join(new);
+        for topic in old
+            .topics
+            .iter()
+            .filter(|topic| !new.topics.contains(topic))
+        {
+            self.topics.remove(topic, old.session);
+        }
+    }
+
+    /// Hands out the feed's entries until it is told to stop.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut heads = self.feed.watch();
+        let mut trim = interval(TRIM);
+        let mut cursor = *heads.borrow_and_update();
+        loop {
+            cursor = self.hand_out_after(cursor).await;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = trim.tick() => self.feed.trim(),
+                changed = heads.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    async fn hand_out_after(&self, mut cursor: Offset) -> Offset {
+        loop {
+            match self.feed.after(cursor, PAGE) {
+                Page::Entries { entries, .. } if entries.is_empty() => return cursor,
+                Page::Entries { entries, reached } => {
+                    for entry in &entries {
+                        self.hand_out(entry);
+                        consume_budget().await;
+                    }
+                    cursor = reached;
+                }
+                Page::Lost { oldest } => {
+                    error!(%cursor, %oldest, "The feed forgot entries before they were handed out");
+                    self.unheard("forgotten");
+                    cursor = oldest;
+                }
+            }
+        }
+    }
+
+    fn hand_out(&self, entry: &Entry) {
+        let event = &entry.event;
+        let mut rendered = Rendered::default();
+        let mut heard = false;
+        let mut offer = |subscriber: &Arc<Subscriber>| {
+            heard |= self.offer(entry, subscriber, &mut rendered);
+        };
+        for topic in &event.topics {
+            self.topics.each(topic, &mut offer);
+        }
+        if event.topics.is_empty() {
+            for user in &event.users {
+                self.users.each(user, &mut offer);
+            }
+        }
+        if !heard {
+            self.unheard("nobody_subscribed");
+        }
+        self.metrics
+            .dispatch_seconds
+            .observe(entry.accepted.elapsed().as_secs_f64());
+    }
+
+    fn offer(&self, entry: &Entry, subscriber: &Arc<Subscriber>, rendered: &mut Rendered) -> bool {
+        if !subscriber.hears(&entry.event) {
+            return false;
+        }
+        let Some(template) = subscriber.endpoint.frames.get(&entry.event.kind) else {
+            return false;
+        };
+        let text = rendered.text(template, entry, subscriber);
+        let offered = subscriber.outbox.offer(entry.position.offset, &text);
+        if offered == Offered::Behind && entry.event.ephemeral {
+            let endpoint = Shared(subscriber.endpoint.name.clone());
+            self.metrics
+                .deliveries_dropped
+                .get_or_create(&Because {
+                    endpoint,
+                    reason: "ephemeral_while_behind",
+                })
+                .inc();
+        }
+        true
+    }
+
+    fn unheard(&self, result: &'static str) {
+        self.metrics
+            .events_unheard
+            .get_or_create(&Ended { result })
+            .inc();
+    }
+}
+
+/// The frames of one entry, by template: each shared one is rendered once.
+#[derive(Default)]
+struct Rendered(SmallVec<[(*const Template, Utf8Bytes); 4]>);
+
+impl Rendered {
+    fn text(
+        &mut self,
+        template: &Arc<Template>,
+        entry: &Entry,
+        subscriber: &Subscriber,
+    ) -> Utf8Bytes {
+        let key = Arc::as_ptr(template);
+        if let Some((_, text)) = self.0.iter().find(|(other, _)| *other == key) {
+            return text.clone();
+        }
+        let text = subscriber.render_with(template, &entry.event);
+        if !template.is_personal() {
+            self.0.push((key, text.clone()));
+        }
+        text
+    }
+}
+
+/// Subscribers under a name, each once, in the order of their sessions' ids.
+#[derive(Debug)]
+struct Index<K> {
+    shards: [Mutex<HashMap<K, Vec<Arc<Subscriber>>>>; SHARDS],
+    hasher: RandomState,
+}
+
+impl<K> Default for Index<K> {
+    fn default() -> Self {
+        Self {
+            shards: Default::default(),
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+impl<K: Clone + Eq + std::hash::Hash> Index<K> {
+    fn put(&self, key: &K, subscriber: &Arc<Subscriber>) {
+        let mut shard = self.shard(key);
+        let there = shard
+            .entry(key.clone())
+            .or_insert_with(|| Vec::with_capacity(1));
+        match there.binary_search_by_key(&subscriber.session, |other| other.session) {
+            Ok(at) => there[at] = subscriber.clone(),
+            Err(at) => there.insert(at, subscriber.clone()),
+        }
+    }
+
+    fn remove(&self, key: &K, session: SessionId) {
+        let mut shard = self.shard(key);
+        let Some(there) = shard.get_mut(key) else {
+            return;
+        };
+        if let Ok(at) = there.binary_search_by_key(&session, |other| other.session) {
+            there.remove(at);
+        }
+        if there.is_empty() {
+            shard.remove(key);
+        }
+    }
+
+    fn each(&self, key: &K, visit: &mut impl FnMut(&Arc<Subscriber>)) {
+        if let Some(there) = self.shard(key).get(key) {
+            there.iter().for_each(visit);
+        }
+    }
+
+    fn shard(&self, key: &K) -> MutexGuard<'_, HashMap<K, Vec<Arc<Subscriber>>>> {
+        let hash = self.hasher.hash_one(key);
+        let at = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
+        self.shards[at]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

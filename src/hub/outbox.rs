@@ -1,0 +1,191 @@
+//! What waits to be written to one socket.
+//!
+//! The queue and its `behind` mark are under one lock: with two there is a moment
+//! in which neither side sees that the other has work to do. A full queue is not
+//! grown and nothing in it is skipped: the session has fallen behind and will read
+//! what it missed from the feed, which remembers for it.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use crate::event::Offset;
+
+/// A frame and the entry it was made from.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// Where the entry stands.
+    pub offset: Offset,
+    /// The text, shared by all who are sent it.
+    pub text: Utf8Bytes,
+}
+
+/// A bounded queue of frames.
+#[derive(Debug)]
+pub struct Outbox {
+    queue: Mutex<Queue>,
+    wake: Notify,
+    max_frames: usize,
+    max_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Queue {
+    frames: VecDeque<Outgoing>,
+    bytes: usize,
+    /// The newest entry that was offered and taken.
+    last: Offset,
+    behind: bool,
+}
+
+/// What there is to do for the session.
+#[derive(Debug)]
+pub enum Due {
+    /// Write these.
+    Frames(VecDeque<Outgoing>),
+    /// The queue is empty and something was left out: read the feed.
+    CatchUp,
+    /// Nothing.
+    Nothing,
+}
+
+/// What became of an offered frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offered {
+    /// It waits to be written.
+    Queued,
+    /// The session will read it from the feed.
+    Behind,
+    /// The session has it already.
+    Known,
+}
+
+impl Outbox {
+    /// An empty one; entries up to `since` are not for it.
+    pub fn new(since: Offset, max_frames: usize, max_bytes: usize) -> Self {
+        let queue = Queue {
+            frames: VecDeque::new(),
+            bytes: 0,
+            last: since,
+            behind: false,
+        };
+        Self {
+            queue: Mutex::new(queue),
+            wake: Notify::new(),
+            max_frames,
+            max_bytes,
+        }
+    }
+
+    /// Offers a frame; never waits.
+    pub fn offer(&self, offset: Offset, text: &Utf8Bytes) -> Offered {
+        let mut queue = self.lock();
+        if queue.behind {
+            return Offered::Behind;
+        }
+        if offset <= queue.last {
+            return Offered::Known;
+        }
+        let full =
+            queue.frames.len() >= self.max_frames || queue.bytes + text.len() > self.max_bytes;
+        // A frame larger than the whole queue may pass when it is alone.
+        if full && !queue.frames.is_empty() {
+            queue.behind = true;
+        } else {
+            queue.last = offset;
+            queue.bytes += text.len();
+            queue.frames.push_back(Outgoing {
+                offset,
+                text: text.clone(),
+            });
+        }
+        let offered = if queue.behind {
+            Offered::Behind
+        } else {
+            Offered::Queued
+        };
+        drop(queue);
+        self.wake.notify_one();
+        offered
+    }
+
+    /// Takes what is due. The `behind` mark is cleared before the feed is read:
+    /// what arrives in between is then seen twice and dropped by its offset,
+    /// never missed.
+    pub fn take(&self) -> Due {
+        let mut queue = self.lock();
+        if !queue.frames.is_empty() {
+            queue.bytes = 0;
+            return Due::Frames(std::mem::take(&mut queue.frames));
+        }
+        if std::mem::take(&mut queue.behind) {
+            return Due::CatchUp;
+        }
+        Due::Nothing
+    }
+
+    /// Waits until something may be due.
+    pub async fn ready(&self) {
+        self.wake.notified().await;
+    }
+
+    /// How many frames wait.
+    pub fn len(&self) -> usize {
+        self.lock().frames.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(outbox: &Outbox, n: u64) -> Offered {
+        outbox.offer(Offset(0, n), &Utf8Bytes::from_static("12345"))
+    }
+
+    #[test]
+    fn a_full_outbox_falls_behind_and_keeps_what_it_has() {
+        let outbox = Outbox::new(Offset::ZERO, 2, 1000);
+        let offered: Vec<_> = (1..=4).map(|n| offer(&outbox, n)).collect();
+        assert_eq!(
+            offered,
+            [
+                Offered::Queued,
+                Offered::Queued,
+                Offered::Behind,
+                Offered::Behind
+            ]
+        );
+        assert!(matches!(outbox.take(), Due::Frames(frames) if frames.len() == 2));
+        assert!(matches!(outbox.take(), Due::CatchUp));
+        assert!(matches!(outbox.take(), Due::Nothing));
+        assert_eq!(offer(&outbox, 5), Offered::Queued);
+    }
+
+    #[test]
+    fn bytes_are_bounded_but_a_large_frame_passes_alone() {
+        let outbox = Outbox::new(Offset::ZERO, 100, 4);
+        assert_eq!(offer(&outbox, 1), Offered::Queued);
+        assert_eq!(offer(&outbox, 2), Offered::Behind);
+    }
+
+    #[test]
+    fn the_same_entry_by_two_topics_is_queued_once() {
+        let outbox = Outbox::new(Offset(0, 3), 100, 1000);
+        let offered = [3, 4, 4].map(|n| offer(&outbox, n));
+        assert_eq!(offered, [Offered::Known, Offered::Queued, Offered::Known]);
+    }
+}

@@ -1,0 +1,65 @@
+//! One session as the hub knows it.
+
+use std::sync::Arc;
+
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::Outbox;
+use crate::{
+    event::{Event, SessionId, Topic},
+    frame::{Client, Scope, Template},
+    routes::Endpoint,
+};
+
+/// A session's subscription. Immutable; a reload puts a new one in its place,
+/// with the same outbox.
+#[derive(Debug)]
+pub struct Subscriber {
+    /// Whose it is.
+    pub session: SessionId,
+    /// The client behind it.
+    pub client: Arc<Client>,
+    /// The endpoint whose frames it is sent.
+    pub endpoint: Arc<Endpoint>,
+    /// What it subscribes to.
+    pub topics: Box<[Topic]>,
+    /// Where its frames go.
+    pub outbox: Arc<Outbox>,
+}
+
+impl Subscriber {
+    /// The frame of an event for this session, if it is for it at all.
+    pub fn frame(&self, event: &Event) -> Option<Utf8Bytes> {
+        let subscribed = match &event.topics[..] {
+            [] => self
+                .client
+                .user
+                .as_ref()
+                .is_some_and(|user| event.users.contains(user)),
+            topics => topics.iter().any(|topic| self.topics.contains(topic)),
+        };
+        if !subscribed || !self.hears(event) {
+            return None;
+        }
+        let template = self.endpoint.frames.get(&event.kind)?;
+        Some(self.render_with(template, event))
+    }
+
+    /// Whether an event of one of its topics is for this very client.
+    pub(super) fn hears(&self, event: &Event) -> bool {
+        let user = self.client.user.as_ref();
+        let among = event.users.is_empty() || user.is_some_and(|user| event.users.contains(user));
+        let left_out = event.except.sessions.contains(&self.session)
+            || user.is_some_and(|user| event.except.users.contains(user));
+        among && !left_out
+    }
+
+    pub(super) fn render_with(&self, template: &Template, event: &Event) -> Utf8Bytes {
+        let scope = Scope {
+            event: Some(event),
+            client: Some(&self.client),
+            message: None,
+        };
+        template.render(&scope).into()
+    }
+}
