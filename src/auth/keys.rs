@@ -1,17 +1,41 @@
 //! The keys tokens are verified with, replaceable while the process runs.
+//!
+//! Every key here is bound to one algorithm when it is read. So a public key can
+//! never be taken for an HMAC secret, nor a secret for anything else, whatever a
+//! token's header says (RFC 8725 section 2.1).
 
-use std::sync::{Arc, RwLock};
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
+use aws_lc_rs::{hmac, signature::ParsedPublicKey};
+
+use super::{Algorithm, Rejected, algorithm::Mechanism, jwk, jws::Signed, pem};
 use crate::secret::Secret;
 
-pub use jsonwebtoken::Algorithm;
-
 /// A set of verification keys. Cloning shares the set.
-#[derive(Clone, Debug)]
-pub struct KeySet(Arc<RwLock<Vec<Key>>>);
+#[derive(Clone)]
+pub struct KeySet(Arc<Shared>);
 
-#[derive(Debug)]
-struct Key;
+struct Shared {
+    keys: RwLock<Arc<[Key]>>,
+    /// Whether [`KeySet::replace`] fills it, so that an unknown key may yet come.
+    published: bool,
+}
+
+/// One key for one algorithm.
+pub(super) struct Key {
+    /// Its name in a JWKS.
+    pub(super) kid: Option<Box<str>>,
+    algorithm: Algorithm,
+    check: Check,
+}
+
+enum Check {
+    Mac(hmac::Key),
+    Signature(Box<ParsedPublicKey>),
+}
 
 /// A text holds no usable key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,32 +43,143 @@ struct Key;
 pub struct NotAKey(pub String);
 
 impl KeySet {
-    /// One shared secret (HS256, HS384, HS512).
-    pub fn secret(secret: &Secret) -> Self {
-        let _ = secret;
-        Self(Arc::default())
-    }
-
-    /// One public key in PEM (RSA, EC or Ed25519).
+    /// One shared secret, for HS256, HS384 and HS512.
     ///
     /// # Errors
-    /// It is no public key, or none of the kind the algorithms need.
+    /// It is empty, or an algorithm needs a public key instead.
+    pub fn secret(secret: &Secret, algorithms: &[Algorithm]) -> Result<Self, NotAKey> {
+        if secret.expose().is_empty() {
+            return Err(NotAKey("the secret is empty, so anybody could sign".into()));
+        }
+        let key = |&algorithm| Key::mac(secret.expose().as_bytes(), algorithm);
+        Self::fixed(algorithms.iter().filter_map(key).collect(), algorithms)
+    }
+
+    /// Public keys in PEM: RSA, EC or Ed25519, as `PUBLIC KEY` (RFC 7468),
+    /// `RSA PUBLIC KEY` (PKCS#1) or `CERTIFICATE`, whose key is taken and whose
+    /// validity is not looked at. Several may follow each other; all are believed.
+    ///
+    /// # Errors
+    /// One is no public key that is needed, or an algorithm is left without a key.
     pub fn pem(pem: &[u8], algorithms: &[Algorithm]) -> Result<Self, NotAKey> {
-        let _ = (pem, algorithms);
-        Ok(Self(Arc::default()))
+        let mut keys = Vec::new();
+        for (count, der) in pem::public_keys(pem)?.iter().enumerate() {
+            let read = Key::public(None, der, algorithms);
+            if read.is_empty() {
+                let what = "is not usable with any of the algorithms";
+                let sizes = "RSA needs 2048 to 8192 bits, ES256 the curve P-256";
+                return Err(NotAKey(format!("key {} {what}: {sizes}", count + 1)));
+            }
+            keys.extend(read);
+        }
+        Self::fixed(keys, algorithms)
     }
 
     /// An empty set, to be filled from a JWKS URL.
     pub fn empty() -> Self {
-        Self(Arc::default())
+        Self::new(Vec::new(), true)
     }
 
-    /// Replaces all keys by those of a JWKS document (RFC 7517). Removed keys stop working.
+    /// Replaces all keys by those of a JWKS document (RFC 7517) and says how many
+    /// it can use. Removed keys stop working; keys that are not understood or not
+    /// for signatures are skipped.
     ///
     /// # Errors
     /// It is no JWKS; the keys of before stay.
     pub fn replace(&self, jwks: &[u8]) -> Result<usize, NotAKey> {
-        let _ = jwks;
-        Ok(0)
+        let keys = jwk::keys(jwks)?;
+        let usable = keys.iter().filter(|keys| !keys.is_empty()).count();
+        let flat: Arc<[Key]> = keys.into_iter().flatten().collect();
+        *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = flat;
+        Ok(usable)
+    }
+
+    /// Whether one of the keys made this signature.
+    pub(super) fn check(&self, signed: &Signed<'_>, algorithm: Algorithm) -> Result<(), Rejected> {
+        let keys = self.current();
+        let kid = signed.kid.as_deref();
+        let is_named = |key: &Key| kid.is_some() && key.kid.as_deref() == kid;
+        let may_be = |key: &&Key| {
+            key.algorithm == algorithm && (kid.is_none() || key.kid.is_none() || is_named(key))
+        };
+        if keys.iter().filter(may_be).any(|key| key.made(signed)) {
+            return Ok(());
+        }
+        if self.0.published && !keys.iter().any(is_named) {
+            return Err(Rejected::UnknownKey);
+        }
+        Err(Rejected::Invalid("the token's signature is wrong".into()))
+    }
+
+    /// Signs with the set's secret, if it has one for the algorithm.
+    pub(super) fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Option<hmac::Tag> {
+        self.current().iter().find_map(|key| match &key.check {
+            Check::Mac(mac) if key.algorithm == algorithm => Some(hmac::sign(mac, message)),
+            Check::Mac(_) | Check::Signature(_) => None,
+        })
+    }
+
+    fn fixed(keys: Vec<Key>, algorithms: &[Algorithm]) -> Result<Self, NotAKey> {
+        let lacks = |wanted: &&Algorithm| !keys.iter().any(|key| key.algorithm == **wanted);
+        match algorithms.iter().find(lacks) {
+            Some(algorithm) => {
+                let wants = match algorithm.is_shared_secret() {
+                    true => "a shared secret",
+                    false => "a public key of its kind",
+                };
+                Err(NotAKey(format!("{algorithm} needs {wants}")))
+            }
+            None if keys.is_empty() => Err(NotAKey("no algorithm is named".into())),
+            None => Ok(Self::new(keys, false)),
+        }
+    }
+
+    fn new(keys: Vec<Key>, published: bool) -> Self {
+        let keys = RwLock::new(keys.into());
+        Self(Arc::new(Shared { keys, published }))
+    }
+
+    fn current(&self) -> Arc<[Key]> {
+        let keys = self.0.keys.read();
+        keys.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeySet({} keys)", self.current().len())
+    }
+}
+
+impl Key {
+    fn mac(secret: &[u8], algorithm: Algorithm) -> Option<Self> {
+        let Mechanism::Mac(mac) = algorithm.mechanism() else {
+            return None;
+        };
+        Some(Self {
+            kid: None,
+            algorithm,
+            check: Check::Mac(hmac::Key::new(mac, secret)),
+        })
+    }
+
+    /// A public key, once for each of the algorithms that it is for.
+    pub(super) fn public(kid: Option<&str>, key: &[u8], algorithms: &[Algorithm]) -> Vec<Self> {
+        let bound = |&algorithm: &Algorithm| {
+            Some(Self {
+                kid: kid.map(Into::into),
+                algorithm,
+                check: Check::Signature(algorithm.public_key(key)?.into()),
+            })
+        };
+        algorithms.iter().filter_map(bound).collect()
+    }
+
+    fn made(&self, signed: &Signed<'_>) -> bool {
+        let (message, signature) = (signed.message.as_bytes(), &signed.signature);
+        match &self.check {
+            Check::Mac(key) => hmac::verify(key, message, signature).is_ok(),
+            Check::Signature(key) => key.verify_sig(message, signature).is_ok(),
+        }
     }
 }

@@ -2,9 +2,18 @@
 //! JWKS URL are fed in by a task of their own, and asking the app who somebody is
 //! belongs to the session; both fill the types of this room.
 
+mod algorithm;
+mod claims;
+mod development;
+mod jwk;
+mod jws;
 mod keys;
+mod pem;
 mod token;
 mod verifier;
+
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -12,7 +21,9 @@ use serde_json::{Map, Value};
 
 use crate::event::UserId;
 
-pub use keys::{Algorithm, KeySet, NotAKey};
+pub use algorithm::{Algorithm, NotAnAlgorithm};
+pub use development::NoDevelopmentToken;
+pub use keys::{KeySet, NotAKey};
 pub use token::{Empty, FallThrough, Repeated, Token, TokenSource, TokenSources};
 pub use verifier::{Rejected, Verifier};
 
