@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::{
     auth::{TokenSources, Verifier},
+    jwks::Jwks,
     upstream::Upstream,
 };
 
@@ -85,6 +86,10 @@ pub struct RouteTable {
     pub webhook: Option<Webhook>,
     /// Custom flags.
     pub flags: Vec<Flag>,
+    /// What keeps the verifier's keys up to date.
+    pub jwks: Option<Arc<Jwks>>,
+    /// Sessions that have to go are sent home at moments within this time.
+    pub spread: Duration,
 }
 
 /// Where a request goes.

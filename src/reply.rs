@@ -1,0 +1,78 @@
+//! What a client is answered: a body of the app's, or a short one of our own.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use crate::upstream::{AppBody, BodyError};
+
+/// The body of a response.
+#[derive(Debug)]
+pub enum Body {
+    /// Our own, whole.
+    Own(Option<Bytes>),
+    /// The app's, as it comes.
+    App(AppBody),
+}
+
+impl Body {
+    /// No body.
+    pub const EMPTY: Self = Self::Own(None);
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::Own(Some(bytes).filter(|bytes| !bytes.is_empty()))
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::App(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own(bytes) => bytes.is_none(),
+            Self::App(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Self::App(body) => body.size_hint(),
+        }
+    }
+}
+
+/// A short plain text.
+pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+    typed(status, "text/plain; charset=utf-8", text)
+}
+
+/// A JSON text.
+pub fn json(status: StatusCode, json: impl Into<Bytes>) -> Response<Body> {
+    typed(status, "application/json", json)
+}
+
+fn typed(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::from(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}

@@ -1,0 +1,460 @@
+//! A session on the feed leg: subscribe, catch up, live.
+//!
+//! One task per session. It waits for whatever comes first (a frame to write, a
+//! message, a deadline, a new table, the stop) and does it in a function of its
+//! name. When it fell behind it reads the feed from the last entry it wrote.
+
+use std::{collections::VecDeque, io, sync::Arc, time::SystemTime};
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::time::{Duration, Instant, sleep_until, timeout};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Error, Message, Utf8Bytes,
+        protocol::{Role, WebSocketConfig},
+    },
+};
+use tracing::{debug, info};
+
+use super::{
+    CloseReason, Sessions,
+    ask::Caller,
+    messages::{Bucket, Desk, Work},
+    open,
+    registry::Place,
+    scattered,
+};
+use crate::{
+    event::Offset,
+    feed::Page,
+    hub::{Due, Outgoing, Subscriber},
+    metrics::{OnEndpoint, Shared},
+    routes::{Endpoint, Expiry, RouteTable, Tables},
+    upstream::Stream,
+    wire::{Peer, Wire},
+};
+
+/// What is read at a time, and what several small frames are put together to: a
+/// larger buffer would be zeroed at each read and kept by each idle session.
+const BUFFER: usize = 4 * 1024;
+/// How long a client may take to answer a close frame.
+const GOODBYE: Duration = Duration::from_secs(5);
+/// Entries read from the feed at a time.
+const PAGE: usize = 128;
+
+/// A client's socket.
+pub(super) type Socket = WebSocketStream<Stream>;
+
+/// Everything a session begins with.
+pub(super) struct Start {
+    pub(super) client: OnUpgrade,
+    pub(super) path: Box<str>,
+    pub(super) caller: Option<Arc<Caller>>,
+    pub(super) subscriber: Arc<Subscriber>,
+    pub(super) expires_at: Option<SystemTime>,
+    pub(super) place: Place,
+    pub(super) peer: Arc<Peer>,
+}
+
+/// Runs a session from its 101 to its end.
+pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
+    let Start { client, path, caller, subscriber, expires_at, place, peer } = start;
+    let endpoint = subscriber.endpoint.clone();
+    let mut live = Live {
+        tables: sessions.tables.clone(),
+        sent: Offset::ZERO,
+        work: Work::default(),
+        bucket: Bucket::new(endpoint.limits.max_rate),
+        deadlines: Deadlines::new(&endpoint, expires_at),
+        subscription: Subscription { sessions: sessions.clone(), subscriber },
+        caller,
+        path,
+    };
+    let reason = match socket(client, &endpoint).await {
+        Ok(mut socket) => {
+            debug!(endpoint = %endpoint.name, session = %place.listed().session, address = %peer.address, "Session opened");
+            let reason = live.run(&mut socket).await;
+            drop(live);
+            say_goodbye(socket, &reason).await;
+            reason
+        }
+        Err(_) => CloseReason::ClientGone,
+    };
+    sessions.count(&sessions.metrics.sessions_closed, &endpoint, reason.metric());
+    debug!(endpoint = %endpoint.name, session = %place.listed().session, reason = reason.metric(), "Session closed");
+}
+
+/// Makes a WebSocket of an upgraded connection, with the endpoint's limits.
+pub(super) async fn socket(client: OnUpgrade, endpoint: &Endpoint) -> io::Result<Socket> {
+    let upgraded = client.await.map_err(io::Error::other)?;
+    let parts = upgraded
+        .downcast::<TokioIo<Wire>>()
+        .map_err(|_| io::Error::other("the connection is of a foreign kind"))?;
+    let limits = &endpoint.limits;
+    let config = WebSocketConfig::default()
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(BUFFER)
+        .max_write_buffer_size(MAX_WRITE_BUFFER.max(2 * limits.outbox_bytes))
+        .max_message_size(Some(limits.max_message))
+        .max_frame_size(Some(limits.max_message));
+    let stream = parts.io.into_inner().into_stream();
+    let early: Bytes = parts.read_buf;
+    Ok(WebSocketStream::from_partially_read(stream, early.into(), Role::Server, Some(config)).await)
+}
+
+/// Tungstenite refuses to queue more than this; a single frame of an event must fit.
+const MAX_WRITE_BUFFER: usize = 16 * 1024 * 1024;
+
+/// Sends the close frame and reads on until the client has answered, so that
+/// what it still sends does not reset the connection before it has read why.
+pub(super) async fn say_goodbye(mut socket: Socket, reason: &CloseReason) {
+    if *reason == CloseReason::ClientGone || *reason == CloseReason::TooSlow {
+        return;
+    }
+    let goodbye = async {
+        if *reason != CloseReason::ClientClosed {
+            socket.close(Some(reason.frame())).await?;
+        }
+        while socket.next().await.is_some_and(|message| message.is_ok()) {}
+        Ok::<_, Error>(())
+    };
+    // Whoever does not answer is gone; there is nobody left to tell.
+    drop(timeout(GOODBYE, goodbye).await);
+}
+
+/// A subscription that ends with the session, however that ends.
+struct Subscription {
+    sessions: Arc<Sessions>,
+    subscriber: Arc<Subscriber>,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.sessions.hub.leave(&self.subscriber);
+    }
+}
+
+struct Live {
+    subscription: Subscription,
+    tables: Tables,
+    caller: Option<Arc<Caller>>,
+    path: Box<str>,
+    /// The last entry that was written, or was seen not to be for this session.
+    sent: Offset,
+    work: Work,
+    bucket: Bucket,
+    deadlines: Deadlines,
+}
+
+impl Live {
+    async fn run(&mut self, socket: &mut Socket) -> CloseReason {
+        let reason = match self.begin(socket).await {
+            Ok(()) => self.serve(socket).await,
+            Err(reason) => reason,
+        };
+        if let Some(left) = Some(self.subscription.subscriber.outbox.len()).filter(|left| *left > 0) {
+            debug!(left, "Frames were not written before the session ended");
+        }
+        reason
+    }
+
+    async fn begin(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
+        let table = self.tables.borrow_and_update().clone();
+        if let Some(reason) = self.adapt(&table) {
+            self.deadlines.go_home(reason, Instant::now());
+        }
+        match self.desk().welcome() {
+            Some(text) => self.write(socket, [text]).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn serve(&mut self, socket: &mut Socket) -> CloseReason {
+        let stop = self.subscription.sessions.stop.clone();
+        let mut told = false;
+        loop {
+            let outbox = self.subscription.subscriber.outbox.clone();
+            let desk = Desk {
+                sessions: self.subscription.sessions.clone(),
+                table: Arc::clone(&self.tables.borrow()),
+                subscriber: self.subscription.subscriber.clone(),
+                caller: self.caller.clone(),
+            };
+            let has_room = self.work.has_room();
+            let done = tokio::select! {
+                () = outbox.ready() => self.deliver(socket).await,
+                reply = self.work.reply(|| desk.clone()) => self.write(socket, [reply]).await,
+                message = socket.next(), if has_room => self.receive(socket, message).await,
+                () = sleep_until(self.deadlines.next()) => self.on_deadline(socket).await,
+                changed = self.tables.changed() => { self.on_new_table(changed.is_err()); Ok(()) }
+                () = stop.cancelled(), if !told => { told = true; self.on_stop(); Ok(()) }
+            };
+            if let Err(reason) = done {
+                return reason;
+            }
+        }
+    }
+
+    fn desk(&self) -> Desk {
+        Desk {
+            sessions: self.subscription.sessions.clone(),
+            table: Arc::clone(&self.tables.borrow()),
+            subscriber: self.subscription.subscriber.clone(),
+            caller: self.caller.clone(),
+        }
+    }
+
+    /// Writes what is due until nothing is.
+    async fn deliver(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
+        loop {
+            match self.subscription.subscriber.outbox.take() {
+                Due::Nothing => return Ok(()),
+                Due::Frames(frames) => self.write_new(socket, frames).await?,
+                Due::CatchUp => self.catch_up(socket).await?,
+            }
+        }
+    }
+
+    async fn write_new(&mut self, socket: &mut Socket, frames: VecDeque<Outgoing>) -> Result<(), CloseReason> {
+        let sent = self.sent;
+        if let Some(last) = frames.back() {
+            self.sent = sent.max(last.offset);
+        }
+        let new = frames.into_iter().filter(|frame| frame.offset > sent);
+        self.write(socket, new.map(|frame| frame.text)).await
+    }
+
+    /// Reads the feed from the last entry that was written. Ephemeral events are
+    /// never replayed.
+    async fn catch_up(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
+        let sessions = self.subscription.sessions.clone();
+        sessions.metrics.catch_ups.get_or_create(&self.on_endpoint()).inc();
+        loop {
+            let subscriber = self.subscription.subscriber.clone();
+            match sessions.feed.after(self.sent, PAGE) {
+                Page::Entries { entries, .. } if entries.is_empty() => return Ok(()),
+                Page::Entries { entries, reached } => {
+                    let lasting = entries.iter().filter(|entry| !entry.event.ephemeral);
+                    let frames: Vec<_> = lasting.filter_map(|entry| subscriber.frame(&entry.event)).collect();
+                    self.write(socket, frames).await?;
+                    self.sent = reached;
+                }
+                Page::Lost { .. } => {
+                    sessions.count(&sessions.metrics.deliveries_dropped, &subscriber.endpoint, "history_lost");
+                    return Err(CloseReason::HistoryLost);
+                }
+            }
+        }
+    }
+
+    /// Writes texts with as few system calls as they fit in, within the time limit.
+    async fn write(
+        &self,
+        socket: &mut Socket,
+        texts: impl IntoIterator<Item = Utf8Bytes>,
+    ) -> Result<(), CloseReason> {
+        let limit = self.subscription.subscriber.endpoint.limits.write_timeout;
+        let mut written = 0;
+        let writing = async {
+            for text in texts {
+                socket.feed(Message::Text(text)).await?;
+                written += 1;
+            }
+            socket.flush().await
+        };
+        let result = timeout(limit, writing).await;
+        self.subscription.sessions.metrics.frames_sent.get_or_create(&self.on_endpoint()).inc_by(written);
+        match result {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(CloseReason::ClientGone),
+            Err(_) => Err(CloseReason::TooSlow),
+        }
+    }
+
+    async fn receive(
+        &mut self,
+        socket: &mut Socket,
+        message: Option<Result<Message, Error>>,
+    ) -> Result<(), CloseReason> {
+        self.deadlines.heard();
+        match message {
+            None => Err(CloseReason::ClientGone),
+            Some(Err(error)) => Err(CloseReason::of_read(&error)),
+            Some(Ok(Message::Text(text))) => self.receive_text(text),
+            Some(Ok(Message::Binary(_))) => Err(CloseReason::Binary),
+            Some(Ok(Message::Close(_))) => Err(CloseReason::ClientClosed),
+            // The answer is queued by tungstenite and goes out with a flush.
+            Some(Ok(Message::Ping(_))) => self.write(socket, []).await,
+            Some(Ok(Message::Pong(_) | Message::Frame(_))) => Ok(()),
+        }
+    }
+
+    fn receive_text(&mut self, text: Utf8Bytes) -> Result<(), CloseReason> {
+        let metrics = &self.subscription.sessions.metrics;
+        metrics.messages_received.get_or_create(&self.on_endpoint()).inc();
+        if !self.bucket.take(self.subscription.subscriber.endpoint.limits.max_rate) {
+            self.desk().dropped("too_fast");
+            return Err(CloseReason::TooFast);
+        }
+        self.work.push(text);
+        Ok(())
+    }
+
+    async fn on_deadline(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
+        match self.deadlines.due(Instant::now(), self.work.has_room())? {
+            Act::Ping => {
+                let limit = self.subscription.subscriber.endpoint.limits.write_timeout;
+                match timeout(limit, socket.send(Message::Ping(Bytes::new()))).await {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(_)) => Err(CloseReason::ClientGone),
+                    Err(_) => Err(CloseReason::TooSlow),
+                }
+            }
+            Act::Nothing => Ok(()),
+        }
+    }
+
+    fn on_stop(&mut self) {
+        let spread = self.tables.borrow().spread;
+        self.go_home_within(CloseReason::GoingAway, spread);
+    }
+
+    fn on_new_table(&mut self, gone: bool) {
+        if gone {
+            return self.on_stop();
+        }
+        let table = self.tables.borrow_and_update().clone();
+        if let Some(reason) = self.adapt(&table) {
+            self.go_home_within(reason, table.spread);
+        }
+    }
+
+    fn go_home_within(&mut self, reason: CloseReason, spread: Duration) {
+        let after = scattered(self.subscription.subscriber.session, spread);
+        self.deadlines.go_home(reason, Instant::now() + after);
+    }
+
+    /// Follows its endpoint into a new table: the new frames, topics and rules from
+    /// here on, the same place in the feed. What changed at the door cannot be
+    /// followed; the client has to come in anew.
+    fn adapt(&mut self, table: &RouteTable) -> Option<CloseReason> {
+        let old = self.subscription.subscriber.clone();
+        let Some(endpoint) = table.endpoint(&old.endpoint.name) else {
+            return Some(CloseReason::Moved);
+        };
+        if Arc::ptr_eq(endpoint, &old.endpoint) {
+            return None;
+        }
+        let alike = open::admits_alike(&old.endpoint, endpoint);
+        let params = endpoint.path.matches(&self.path).filter(|_| alike)?;
+        None.or_else(|| self.follow(endpoint, params, &old))
+    }
+
+    fn follow(&mut self, endpoint: &Arc<Endpoint>, params: open::Params, old: &Subscriber) -> Option<CloseReason> {
+        let client = crate::frame::Client { params, ..crate::frame::Client::clone(&old.client) };
+        let Ok(topics) = open::topics(endpoint, &client) else {
+            return Some(CloseReason::Moved);
+        };
+        let new = Arc::new(Subscriber {
+            session: old.session,
+            client: Arc::new(client),
+            endpoint: endpoint.clone(),
+            topics,
+            outbox: old.outbox.clone(),
+        });
+        self.subscription.sessions.hub.replace(old, &new);
+        self.deadlines.follow(endpoint);
+        self.subscription.subscriber = new;
+        info!(endpoint = %endpoint.name, session = %old.session, "Session follows its changed endpoint");
+        None
+    }
+
+    fn on_endpoint(&self) -> OnEndpoint {
+        OnEndpoint { endpoint: Shared(self.subscription.subscriber.endpoint.name.clone()) }
+    }
+}
+
+/// What a deadline asks for.
+enum Act {
+    Ping,
+    Nothing,
+}
+
+/// The moments at which something is due though nobody said a word.
+struct Deadlines {
+    heartbeat: Duration,
+    ping: Instant,
+    /// A ping is out and nothing has been heard since.
+    unanswered: bool,
+    expires_at: Option<SystemTime>,
+    expiry: Option<(Instant, CloseReason)>,
+    home: Option<(Instant, CloseReason)>,
+}
+
+impl Deadlines {
+    fn new(endpoint: &Endpoint, expires_at: Option<SystemTime>) -> Self {
+        Self {
+            heartbeat: endpoint.heartbeat,
+            ping: Instant::now() + endpoint.heartbeat,
+            unanswered: false,
+            expires_at,
+            expiry: expiry(endpoint, expires_at),
+            home: None,
+        }
+    }
+
+    fn follow(&mut self, endpoint: &Endpoint) {
+        self.heartbeat = endpoint.heartbeat;
+        self.ping = self.ping.min(Instant::now() + endpoint.heartbeat);
+        self.expiry = expiry(endpoint, self.expires_at);
+    }
+
+    fn go_home(&mut self, reason: CloseReason, at: Instant) {
+        self.home = Some((at, reason));
+    }
+
+    fn heard(&mut self) {
+        self.unanswered = false;
+    }
+
+    fn next(&self) -> Instant {
+        let ends = [&self.expiry, &self.home].into_iter().flatten().map(|(at, _)| *at);
+        ends.fold(self.ping, Instant::min)
+    }
+
+    /// What is due. A client whose messages we do not read for the moment cannot
+    /// be blamed for silence.
+    fn due(&mut self, now: Instant, reading: bool) -> Result<Act, CloseReason> {
+        for (at, reason) in [&self.home, &self.expiry].into_iter().flatten() {
+            if *at <= now {
+                return Err(reason.clone());
+            }
+        }
+        if self.ping > now {
+            return Ok(Act::Nothing);
+        }
+        if self.unanswered && reading {
+            return Err(CloseReason::NoPong);
+        }
+        self.ping = now + self.heartbeat;
+        self.unanswered = true;
+        Ok(Act::Ping)
+    }
+}
+
+fn expiry(endpoint: &Endpoint, expires_at: Option<SystemTime>) -> Option<(Instant, CloseReason)> {
+    match endpoint.expiry {
+        Expiry::Keep => None,
+        Expiry::Close { code, grace } => {
+            let at = Instant::now() + open::time_left(expires_at?).min(FAR) + grace;
+            Some((at, CloseReason::TokenExpired(code)))
+        }
+    }
+}
+
+/// Tokens that last longer than this are as good as endless: clocks can add it.
+const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);

@@ -1,0 +1,88 @@
+//! One client WebSocket from handshake to close.
+//!
+//! The service hands over a handshake on an endpoint's path; [`Sessions::open`]
+//! decides who it is and on which leg it stands. On the app leg the socket is
+//! relayed. On the feed leg [`live`] runs the triangle: subscribe, catch up, live.
+
+mod ask;
+mod close;
+mod identify;
+mod live;
+mod messages;
+mod open;
+mod origin;
+mod permit;
+mod registry;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    feed::Feed,
+    hub::Hub,
+    metrics::{Because, Metrics, Shared},
+    routes::{Endpoint, Tables},
+};
+
+pub use close::CloseReason;
+pub use identify::Who;
+pub use open::Opened;
+pub use registry::{Listed, Registry};
+
+/// What all sessions share.
+#[derive(Debug)]
+pub struct Sessions {
+    hub: Arc<Hub>,
+    feed: Arc<Feed>,
+    metrics: Arc<Metrics>,
+    tables: Tables,
+    registry: Arc<Registry>,
+    asks: ask::Asks,
+    tracker: TaskTracker,
+    /// Everybody goes home.
+    stop: CancellationToken,
+}
+
+impl Sessions {
+    /// Nobody is here yet. Sessions run on `tracker` until they end or `stop`.
+    pub fn new(
+        (hub, feed): (Arc<Hub>, Arc<Feed>),
+        tables: Tables,
+        metrics: Arc<Metrics>,
+        tracker: TaskTracker,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let registry = Registry::new(metrics.clone());
+        let asks = ask::Asks::default();
+        Arc::new(Self { hub, feed, metrics, tables, registry, asks, tracker, stop })
+    }
+
+    /// The list of who is here.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Runs something to its end, counted among what a stop waits for.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn(task);
+    }
+
+    fn count(
+        &self,
+        family: &prometheus_client::metrics::family::Family<Because, prometheus_client::metrics::counter::Counter>,
+        endpoint: &Endpoint,
+        reason: &'static str,
+    ) {
+        let endpoint = Shared(endpoint.name.clone());
+        family.get_or_create(&Because { endpoint, reason }).inc();
+    }
+}
+
+/// A moment within `spread`, another for each session, so that not all come back
+/// at the same time.
+fn scattered(session: crate::event::SessionId, spread: Duration) -> Duration {
+    // Fibonacci hashing: neighbours land far apart, any run of ids fills the time.
+    let hash = session.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+    spread.mul_f64(hash as f64 / f64::from(u32::MAX))
+}

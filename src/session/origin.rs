@@ -1,0 +1,64 @@
+//! From where browsers may connect (RFC 6455, section 10.2).
+
+use http::{
+    HeaderMap,
+    header::{HOST, ORIGIN},
+};
+
+use crate::routes::Origins;
+
+/// Whether a handshake may come from the page it comes from. What sends no
+/// `Origin` is no browser. The host is compared with its port.
+pub(super) fn is_allowed(origins: &Origins, headers: &HeaderMap, by_cookie: bool) -> bool {
+    let Some(origin) = headers.get(ORIGIN) else {
+        return true;
+    };
+    let Ok(origin) = origin.to_str() else {
+        return false;
+    };
+    match origins {
+        Origins::Any => true,
+        Origins::Only(list) => list.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)),
+        Origins::Auto => !by_cookie || is_own(origin, headers),
+    }
+}
+
+fn is_own(origin: &str, headers: &HeaderMap) -> bool {
+    let Some((scheme, authority)) = origin.split_once("://") else {
+        return false;
+    };
+    let default = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
+    let bare = |host: &str| host.to_ascii_lowercase().trim_end_matches(default).to_owned();
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    bare(authority) == bare(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(origins: &Origins, origin: &str, by_cookie: bool) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, "app.example".parse().unwrap());
+        headers.insert(ORIGIN, origin.parse().unwrap());
+        is_allowed(origins, &headers, by_cookie)
+    }
+
+    #[test]
+    fn a_foreign_page_cannot_use_a_cookie() {
+        assert!(allowed(&Origins::Auto, "https://app.example", true));
+        assert!(allowed(&Origins::Auto, "https://app.example:443", true));
+        assert!(!allowed(&Origins::Auto, "https://evil.example", true));
+        assert!(!allowed(&Origins::Auto, "null", true));
+        assert!(!allowed(&Origins::Auto, "http://app.example:8080", true));
+        assert!(allowed(&Origins::Auto, "https://evil.example", false));
+    }
+
+    #[test]
+    fn a_list_is_a_list() {
+        let list = Origins::Only(vec!["https://front.example".into()]);
+        assert!(allowed(&list, "https://front.example", true));
+        assert!(!allowed(&list, "https://app.example", false));
+        assert!(is_allowed(&list, &HeaderMap::new(), true));
+    }
+}

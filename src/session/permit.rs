@@ -1,0 +1,105 @@
+//! May this user hear this? And what the app says at connect.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use serde_json::Value;
+
+use super::{
+    Sessions,
+    ask::{self, Answer, Caller},
+};
+use crate::{
+    frame::{Client, Scope},
+    routes::{Endpoint, Permit, RouteTable},
+};
+
+/// Why a known user is turned away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// The credential is not good enough for the app.
+    Unproven(String),
+    /// Not for this user.
+    NotPermitted(String),
+    /// The app had to be asked and could not be.
+    Unknown(String),
+}
+
+impl Sessions {
+    /// Checks the permit, then asks the look-ups in order and puts their answers
+    /// into the client.
+    pub(super) async fn permit(
+        &self,
+        table: &RouteTable,
+        endpoint: &Endpoint,
+        client: &mut Client,
+        caller: &Caller,
+    ) -> Result<(), Denied> {
+        match &endpoint.permit {
+            Permit::Anyone => {}
+            Permit::Own(param) => own(client, param)?,
+            Permit::Claim { claim, value } => claimed(client, claim, value)?,
+            Permit::Ask { path, cache } => {
+                self.ask(table, client, caller, (path, *cache)).await?;
+            }
+        }
+        for lookup in &endpoint.lookups {
+            let answer = self.ask(table, client, caller, (&lookup.path, lookup.cache)).await?;
+            client.lookups.insert(lookup.name.to_string(), Value::clone(&answer.json));
+        }
+        Ok(())
+    }
+
+    async fn ask(
+        &self,
+        table: &RouteTable,
+        client: &Client,
+        caller: &Caller,
+        (path, cache): (&crate::frame::Text, std::time::Duration),
+    ) -> Result<Answer, Denied> {
+        let scope = Scope { client: Some(client), ..Scope::default() };
+        let path = path.render_path(&scope).map_err(|missing| Denied::NotPermitted(missing.to_string()))?;
+        let answer = self.asks.get(&table.app, path, caller, (cache, ask::TIMEOUT)).await;
+        let answer = answer.map_err(|error| Denied::Unknown(error.to_string()))?;
+        let said = || format!("the app answered {}", answer.status);
+        match answer.status {
+            status if status.is_success() => Ok(answer),
+            StatusCode::UNAUTHORIZED => Err(Denied::Unproven(said())),
+            status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
+                Err(Denied::NotPermitted(said()))
+            }
+            _ => Err(Denied::Unknown(said())),
+        }
+    }
+}
+
+fn own(client: &Client, param: &Arc<str>) -> Result<(), Denied> {
+    let value = client.params.iter().find(|(name, _)| name == param).map(|(_, value)| text_of(value));
+    let user = client.user.as_ref().map(|user| user.as_str().to_owned());
+    if value.is_some() && value == user {
+        return Ok(());
+    }
+    Err(Denied::NotPermitted(format!("{{{param}}} is not the user's own id")))
+}
+
+fn claimed(client: &Client, claim: &str, value: &crate::frame::Text) -> Result<(), Denied> {
+    let scope = Scope { client: Some(client), ..Scope::default() };
+    let wanted = value.render(&scope).map_err(|missing| Denied::NotPermitted(missing.to_string()))?;
+    let held = client.claims.as_ref().and_then(|claims| claims.get(claim));
+    let holds = match held {
+        Some(Value::Array(items)) => items.iter().any(|item| text_of(item) == wanted),
+        Some(one) => text_of(one) == wanted,
+        None => false,
+    };
+    if holds {
+        return Ok(());
+    }
+    Err(Denied::NotPermitted(format!("the claim {claim} does not hold it")))
+}
+
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
