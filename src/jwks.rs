@@ -96,7 +96,7 @@ impl Jwks {
     /// Fetches at once, then at each `refresh` and when an unknown key is met, until
     /// `cancel`. A failed fetch leaves the keys as they are and is tried again soon.
     pub async fn run(&self, cancel: CancellationToken) {
-        let fetching = self.keep(async || self.fetch().await);
+        let fetching = self.keep(|| self.fetch());
         // Nothing is lost when it is cut off: only this process waits for the answer.
         cancel.run_until_cancelled(fetching).await;
     }
@@ -115,7 +115,10 @@ impl Jwks {
         matches!(fetched, Ok(Ok(()))) && last.borrow().is_some_and(|fetched| fetched.loaded)
     }
 
-    async fn keep(&self, fetch: impl AsyncFn() -> Result<usize, FetchError>) {
+    async fn keep<F>(&self, fetch: impl Fn() -> F)
+    where
+        F: Future<Output = Result<usize, FetchError>>,
+    {
         let mut retry = FIRST_RETRY;
         loop {
             let loaded = self.report(&fetch().await);
@@ -202,15 +205,25 @@ fn jittered(most: Duration) -> Duration {
 mod tests {
     use std::cell::Cell;
 
-    use tokio::time::sleep;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+        time::sleep,
+    };
 
     use super::*;
     use crate::upstream;
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    const DOCUMENT: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
     fn jwks() -> Arc<Jwks> {
-        let address: Address = "http://127.0.0.1:9".parse().unwrap();
+        jwks_at("127.0.0.1:9")
+    }
+
+    fn jwks_at(server: &str) -> Arc<Jwks> {
+        let address: Address = format!("http://{server}").parse().unwrap();
         let metrics = Metrics::new();
         let upstream = Upstream::new(
             upstream::Settings {
@@ -313,6 +326,52 @@ mod tests {
         tasks.spawn(async move { jwks.run(cancel).await });
         tasks.close();
         tasks.wait().await;
+    }
+
+    /// Fetches once from a server that gives this answer; says what was asked and
+    /// what came of it.
+    async fn fetch_from(answer: String) -> (String, Result<usize, FetchError>) {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let jwks = jwks_at(&server.local_addr().unwrap().to_string());
+        let serve = async {
+            let (mut socket, _) = server.accept().await.unwrap();
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n") {
+                socket.read_buf(&mut asked).await.unwrap();
+            }
+            // The client may hang up on an answer that is too large.
+            drop(socket.write_all(answer.as_bytes()).await);
+            String::from_utf8(asked).unwrap()
+        };
+        tokio::join!(serve, jwks.fetch())
+    }
+
+    fn answer(status: &str, body: &str) -> String {
+        let length = body.len();
+        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}")
+    }
+
+    #[tokio::test]
+    async fn the_keys_at_the_url_are_loaded() {
+        let (asked, fetched) = fetch_from(answer("200 OK", DOCUMENT)).await;
+        assert!(asked.starts_with("GET /jwks.json?key=hidden HTTP/1.1\r\n"));
+        assert_eq!(fetched.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn only_a_whole_document_is_taken() {
+        let big = format!("{DOCUMENT}{}", " ".repeat(LARGEST));
+        for (answer, why) in [
+            (answer("404 Not Found", DOCUMENT), "answered 404"),
+            (answer("302 Found", DOCUMENT), "answered 302"),
+            (answer("200 OK", "<html>"), "not a JWKS document"),
+            (answer("200 OK", &big), "larger than 1048576 bytes"),
+        ] {
+            let (_, fetched) = fetch_from(answer).await;
+            let error = fetched.unwrap_err().to_string();
+            assert!(error.contains(why), "{error} should say {why}");
+            assert!(!error.contains("hidden"));
+        }
     }
 
     #[test]

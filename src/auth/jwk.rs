@@ -13,6 +13,15 @@ use serde_json::Value;
 
 use super::{Algorithm, NotAKey, keys::Key};
 
+const RSA: [Algorithm; 6] = [
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+];
+
 #[derive(Deserialize)]
 struct Document {
     keys: Vec<Value>,
@@ -35,9 +44,9 @@ enum Material {
     #[serde(rename = "RSA")]
     Rsa { n: String, e: String },
     #[serde(rename = "EC")]
-    Ec { x: String, y: String },
+    Ec { crv: String, x: String, y: String },
     #[serde(rename = "OKP")]
-    Okp { x: String },
+    Okp { crv: String, x: String },
 }
 
 /// The keys of a document, each bound to the algorithms it is for: none if it is
@@ -57,18 +66,31 @@ impl Jwk {
     fn bind(&self) -> Option<Vec<Key>> {
         let verifies = self.purpose.as_deref().is_none_or(|to| to == "sig")
             && (self.key_ops.as_ref()).is_none_or(|ops| ops.iter().any(|op| op == "verify"));
-        let algorithms = match &self.alg {
-            Some(name) => vec![name.parse().ok()?],
-            None => Algorithm::ALL.to_vec(),
-        };
+        let named: Option<Algorithm> = self.alg.as_deref().map(str::parse).transpose().ok()?;
+        let mut algorithms = self.material.algorithms().to_vec();
+        algorithms.retain(|algorithm| named.is_none_or(|named| named == *algorithm));
         let key = self.material.bytes().filter(|_| verifies)?;
         Some(Key::public(self.kid.as_deref(), &key, &algorithms))
     }
 }
 
 impl Material {
-    /// The key as the crypto library reads it: DER, or the raw point, whose length
-    /// tells the curve.
+    /// The algorithms that a key of this kind may be for.
+    fn algorithms(&self) -> &'static [Algorithm] {
+        match self {
+            Self::Rsa { .. } => &RSA,
+            Self::Ec { crv, .. } => match crv.as_str() {
+                "P-256" => &[Algorithm::ES256],
+                "P-384" => &[Algorithm::ES384],
+                "P-521" => &[Algorithm::ES512],
+                _ => &[],
+            },
+            Self::Okp { crv, .. } if crv == "Ed25519" => &[Algorithm::EdDSA],
+            Self::Okp { .. } => &[],
+        }
+    }
+
+    /// The key as the crypto library reads it: DER, or the raw point.
     fn bytes(&self) -> Option<Vec<u8>> {
         match self {
             Self::Rsa { n, e } => {
@@ -77,8 +99,8 @@ impl Material {
                 Some(der.as_ref().to_vec())
             }
             // 4: an uncompressed point (SEC 1 section 2.3.3).
-            Self::Ec { x, y } => Some([vec![4], decoded(x)?, decoded(y)?].concat()),
-            Self::Okp { x } => decoded(x),
+            Self::Ec { x, y, .. } => Some([vec![4], decoded(x)?, decoded(y)?].concat()),
+            Self::Okp { x, .. } => decoded(x),
         }
     }
 }

@@ -27,13 +27,13 @@ struct Shared {
 /// One key for one algorithm.
 pub(super) struct Key {
     /// Its name in a JWKS.
-    pub(super) kid: Option<Box<str>>,
+    kid: Option<Box<str>>,
     algorithm: Algorithm,
     check: Check,
 }
 
 enum Check {
-    Mac(hmac::Key),
+    Mac(Box<hmac::Key>),
     Signature(Box<ParsedPublicKey>),
 }
 
@@ -159,7 +159,7 @@ impl Key {
         Some(Self {
             kid: None,
             algorithm,
-            check: Check::Mac(hmac::Key::new(mac, secret)),
+            check: Check::Mac(hmac::Key::new(mac, secret).into()),
         })
     }
 

@@ -184,16 +184,17 @@ fn a_subprotocol_carries_a_token_and_must_be_answered() {
 
 #[test]
 fn other_sources_ask_for_no_subprotocol() {
-    let tokens = sources(&[query()]).find(&request("/?token=x", &[]));
+    let tokens = sources(&[query()]).find(&request("/?token=hidden", &[]));
     assert!(tokens[0].subprotocol.is_none());
-    assert!(!format!("{tokens:?}").contains('x'));
+    assert!(!format!("{tokens:?}").contains("hidden"));
 }
 
 proptest! {
     #[test]
-    fn no_request_makes_finding_panic(query_text in "[!-~]{0,60}", bytes: Vec<u8>, text in ".{0,60}") {
-        let query_text = query_text.replace('#', "");
-        let mut parts = request(&format!("/?token={query_text}"), &[]);
+    fn no_request_makes_finding_panic(query_text in "[!#-;=?-_a-z~]{0,60}", bytes: Vec<u8>, text in ".{0,60}") {
+        let uri = format!("/?token={query_text}");
+        prop_assume!(uri.parse::<http::Uri>().is_ok());
+        let mut parts = request(&uri, &[]);
         for name in ["cookie", "authorization", "sec-websocket-protocol"] {
             for value in [bytes.as_slice(), text.as_bytes()] {
                 if let Ok(value) = HeaderValue::from_bytes(value) {

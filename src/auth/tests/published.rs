@@ -1,5 +1,6 @@
 //! Keys from a JWKS document: names, kinds, and keys that come and go.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{EncodingKey, Header, encode, jwk::Jwk};
 use proptest::prelude::*;
 use rcgen::KeyPair;
@@ -23,13 +24,16 @@ impl Issuer {
     }
 
     fn new(key: EncodingKey, algorithm: jsonwebtoken::Algorithm, kid: Option<&str>) -> Self {
-        let mut jwk = Jwk::from_encoding_key(&key, algorithm).unwrap();
-        jwk.common.key_id = kid.map(Into::into);
+        let jwk = Jwk::from_encoding_key(&key, algorithm).unwrap();
         let published = serde_json::to_value(jwk).unwrap();
-        Self {
+        let issuer = Self {
             key,
             algorithm,
             published,
+        };
+        match kid {
+            Some(kid) => issuer.with("kid", &json!(kid)),
+            None => issuer,
         }
     }
 
@@ -65,13 +69,18 @@ fn every_kind_of_published_key_verifies() {
     let p384 = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
     let p384 = EncodingKey::from_ec_pem(p384.serialize_pem().as_bytes()).unwrap();
     let ed = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
-    let ed = EncodingKey::from_ed_pem(ed.serialize_pem().as_bytes()).unwrap();
+    let x = URL_SAFE_NO_PAD.encode(ed.public_key_raw());
+    let ed = Issuer {
+        key: EncodingKey::from_ed_pem(ed.serialize_pem().as_bytes()).unwrap(),
+        algorithm: jsonwebtoken::Algorithm::EdDSA,
+        published: json!({"kty": "OKP", "crv": "Ed25519", "x": x, "kid": "ed"}),
+    };
     let issuers = [
         Issuer::new(rsa.clone(), jsonwebtoken::Algorithm::RS256, Some("rs")),
         Issuer::new(rsa, jsonwebtoken::Algorithm::PS512, Some("ps")),
         Issuer::es256(Some("es256")),
         Issuer::new(p384, jsonwebtoken::Algorithm::ES384, Some("es384")),
-        Issuer::new(ed, jsonwebtoken::Algorithm::EdDSA, Some("ed")),
+        ed,
     ];
     let keys = KeySet::empty();
     let published: Vec<&Value> = issuers.iter().map(|issuer| &issuer.published).collect();
@@ -153,6 +162,7 @@ fn keys_that_are_not_for_us_are_skipped() {
         .with("use", &json!("sig"))
         .with("key_ops", &json!(["verify"]))
         .with("iat", &json!(1_700_000_000.5))
+        .with("oth", &json!([{"r": 1}, 2, null]))
         .with("x5c", &json!(["MIIB"]));
     let skipped = [
         Issuer::es256(Some("b"))
@@ -173,6 +183,8 @@ fn keys_that_are_not_for_us_are_skipped() {
             .published,
         json!({"kty": "oct", "kid": "b", "k": "c2VjcmV0"}),
         json!({"kty": "RSA", "kid": "b", "n": "AQAB", "e": "AQAB"}),
+        // As DER it is 32 bytes long, like a raw Ed25519 key.
+        json!({"kty": "RSA", "kid": "b", "n": "AIA-", "e": "AIA-"}),
         json!({"kty": "RSA", "kid": "b"}),
         json!({"kid": "b"}),
         json!("b"),
@@ -224,9 +236,9 @@ proptest! {
     fn no_document_makes_reading_panic(document: Vec<u8>, n in "[A-Za-z0-9_-]{0,40}") {
         let keys = KeySet::empty();
         drop(keys.replace(&document));
-        for kty in ["RSA", "EC", "OKP"] {
-            let key = json!({"kty": kty, "n": n, "e": n, "x": n, "y": n});
-            prop_assert_eq!(publish(&keys, &[&key]), usize::from(kty == "OKP" && n.len() == 43));
+        for (kty, crv) in [("RSA", ""), ("EC", "P-256"), ("EC", "P-521"), ("OKP", "Ed25519")] {
+            let key = json!({"kty": kty, "crv": crv, "n": n, "e": n, "x": n, "y": n});
+            prop_assert_eq!(publish(&keys, &[&key]), 0, "{} {}", kty, crv);
         }
     }
 }
