@@ -119,7 +119,10 @@ impl Asks {
             })
             .await?;
         let json = serde_json::from_slice(&response.body).unwrap_or_default();
-        let answer = Answer { status: response.status, json: Arc::new(json) };
+        let answer = Answer {
+            status: response.status,
+            json: Arc::new(json),
+        };
         if !cache.is_zero() && !answer.status.is_server_error() {
             self.remember(key, Instant::now() + cache, answer.clone());
         }

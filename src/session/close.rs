@@ -98,7 +98,10 @@ impl CloseReason {
 
     /// The frame that tells the client.
     pub(super) fn frame(&self) -> CloseFrame {
-        CloseFrame { code: CloseCode::from(self.code()), reason: self.text().into() }
+        CloseFrame {
+            code: CloseCode::from(self.code()),
+            reason: self.text().into(),
+        }
     }
 
     /// What reading from a client came to.

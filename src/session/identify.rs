@@ -62,7 +62,12 @@ impl Sessions {
             Some(token) => matches!(token.source, crate::auth::TokenSource::Cookie(_)),
             None => head.headers.contains_key(http::header::COOKIE),
         };
-        Known { who, caller, subprotocol: token.and_then(|token| token.subprotocol.clone()), by_cookie }
+        Known {
+            who,
+            caller,
+            subprotocol: token.and_then(|token| token.subprotocol.clone()),
+            by_cookie,
+        }
     }
 
     /// Who a request without a socket comes from.
@@ -84,7 +89,10 @@ impl Sessions {
                 Err(rejected) => why = why.or(Some(rejected)),
             }
         }
-        (why.map_or(Who::Nobody, |why| Who::Unproven(why.to_string())), None)
+        (
+            why.map_or(Who::Nobody, |why| Who::Unproven(why.to_string())),
+            None,
+        )
     }
 
     async fn ask_who(&self, table: &RouteTable, rules: &AskApp, caller: &Caller) -> Who {
@@ -92,7 +100,11 @@ impl Sessions {
             return Who::Nobody;
         }
         let limits = (rules.cache, rules.timeout);
-        match self.asks.get(&table.app, rules.path.clone(), caller, limits).await {
+        match self
+            .asks
+            .get(&table.app, rules.path.clone(), caller, limits)
+            .await
+        {
             Ok(answer) => read_answer(rules, &answer),
             Err(error) => Who::Unknown(error.to_string()),
         }
@@ -100,7 +112,11 @@ impl Sessions {
 }
 
 /// A key that is not known may have been published a moment ago.
-async fn verify(table: &RouteTable, verifier: &Verifier, token: &Token) -> Result<Identity, Rejected> {
+async fn verify(
+    table: &RouteTable,
+    verifier: &Verifier,
+    token: &Token,
+) -> Result<Identity, Rejected> {
     let verdict = verifier.verify(&token.text, SystemTime::now());
     if verdict == Err(Rejected::UnknownKey)
         && let Some(jwks) = &table.jwks

@@ -18,11 +18,12 @@ use tokio_tungstenite::{
         protocol::{Role, WebSocketConfig},
     },
 };
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::{
     CloseReason, Sessions,
     ask::Caller,
+    deadlines::{Act, Deadlines},
     messages::{Bucket, Desk, Work},
     open,
     registry::Place,
@@ -31,9 +32,10 @@ use super::{
 use crate::{
     event::Offset,
     feed::Page,
+    frame::Client,
     hub::{Due, Outgoing, Subscriber},
     metrics::{OnEndpoint, Shared},
-    routes::{Endpoint, Expiry, RouteTable, Tables},
+    routes::{Endpoint, RouteTable, Tables},
     upstream::Stream,
     wire::{Peer, Wire},
 };
@@ -55,6 +57,8 @@ pub(super) struct Start {
     pub(super) path: Box<str>,
     pub(super) caller: Option<Arc<Caller>>,
     pub(super) subscriber: Arc<Subscriber>,
+    /// Entries up to here are not for it.
+    pub(super) since: Offset,
     pub(super) expires_at: Option<SystemTime>,
     pub(super) place: Place,
     pub(super) peer: Arc<Peer>,
@@ -62,15 +66,27 @@ pub(super) struct Start {
 
 /// Runs a session from its 101 to its end.
 pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
-    let Start { client, path, caller, subscriber, expires_at, place, peer } = start;
+    let Start {
+        client,
+        path,
+        caller,
+        subscriber,
+        since,
+        expires_at,
+        place,
+        peer,
+    } = start;
     let endpoint = subscriber.endpoint.clone();
     let mut live = Live {
         tables: sessions.tables.clone(),
-        sent: Offset::ZERO,
+        sent: since,
         work: Work::default(),
         bucket: Bucket::new(endpoint.limits.max_rate),
         deadlines: Deadlines::new(&endpoint, expires_at),
-        subscription: Subscription { sessions: sessions.clone(), subscriber },
+        subscription: Subscription {
+            sessions: sessions.clone(),
+            subscriber,
+        },
         caller,
         path,
     };
@@ -84,7 +100,11 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
         }
         Err(_) => CloseReason::ClientGone,
     };
-    sessions.count(&sessions.metrics.sessions_closed, &endpoint, reason.metric());
+    sessions.count(
+        &sessions.metrics.sessions_closed,
+        &endpoint,
+        reason.metric(),
+    );
     debug!(endpoint = %endpoint.name, session = %place.listed().session, reason = reason.metric(), "Session closed");
 }
 
@@ -103,7 +123,10 @@ pub(super) async fn socket(client: OnUpgrade, endpoint: &Endpoint) -> io::Result
         .max_frame_size(Some(limits.max_message));
     let stream = parts.io.into_inner().into_stream();
     let early: Bytes = parts.read_buf;
-    Ok(WebSocketStream::from_partially_read(stream, early.into(), Role::Server, Some(config)).await)
+    Ok(
+        WebSocketStream::from_partially_read(stream, early.into(), Role::Server, Some(config))
+            .await,
+    )
 }
 
 /// Tungstenite refuses to queue more than this; a single frame of an event must fit.
@@ -156,7 +179,8 @@ impl Live {
             Ok(()) => self.serve(socket).await,
             Err(reason) => reason,
         };
-        if let Some(left) = Some(self.subscription.subscriber.outbox.len()).filter(|left| *left > 0) {
+        if let Some(left) = Some(self.subscription.subscriber.outbox.len()).filter(|left| *left > 0)
+        {
             debug!(left, "Frames were not written before the session ended");
         }
         reason
@@ -177,17 +201,15 @@ impl Live {
         let stop = self.subscription.sessions.stop.clone();
         let mut told = false;
         loop {
+            if self.work.is_due() {
+                let desk = self.desk();
+                self.work.start(desk);
+            }
             let outbox = self.subscription.subscriber.outbox.clone();
-            let desk = Desk {
-                sessions: self.subscription.sessions.clone(),
-                table: Arc::clone(&self.tables.borrow()),
-                subscriber: self.subscription.subscriber.clone(),
-                caller: self.caller.clone(),
-            };
             let has_room = self.work.has_room();
             let done = tokio::select! {
                 () = outbox.ready() => self.deliver(socket).await,
-                reply = self.work.reply(|| desk.clone()) => self.write(socket, [reply]).await,
+                reply = self.work.done() => self.write(socket, reply).await,
                 message = socket.next(), if has_room => self.receive(socket, message).await,
                 () = sleep_until(self.deadlines.next()) => self.on_deadline(socket).await,
                 changed = self.tables.changed() => { self.on_new_table(changed.is_err()); Ok(()) }
@@ -219,7 +241,11 @@ impl Live {
         }
     }
 
-    async fn write_new(&mut self, socket: &mut Socket, frames: VecDeque<Outgoing>) -> Result<(), CloseReason> {
+    async fn write_new(
+        &mut self,
+        socket: &mut Socket,
+        frames: VecDeque<Outgoing>,
+    ) -> Result<(), CloseReason> {
         let sent = self.sent;
         if let Some(last) = frames.back() {
             self.sent = sent.max(last.offset);
@@ -232,19 +258,29 @@ impl Live {
     /// never replayed.
     async fn catch_up(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
         let sessions = self.subscription.sessions.clone();
-        sessions.metrics.catch_ups.get_or_create(&self.on_endpoint()).inc();
+        sessions
+            .metrics
+            .catch_ups
+            .get_or_create(&self.on_endpoint())
+            .inc();
         loop {
             let subscriber = self.subscription.subscriber.clone();
             match sessions.feed.after(self.sent, PAGE) {
                 Page::Entries { entries, .. } if entries.is_empty() => return Ok(()),
                 Page::Entries { entries, reached } => {
                     let lasting = entries.iter().filter(|entry| !entry.event.ephemeral);
-                    let frames: Vec<_> = lasting.filter_map(|entry| subscriber.frame(&entry.event)).collect();
+                    let frames: Vec<_> = lasting
+                        .filter_map(|entry| subscriber.frame(&entry.event))
+                        .collect();
                     self.write(socket, frames).await?;
                     self.sent = reached;
                 }
                 Page::Lost { .. } => {
-                    sessions.count(&sessions.metrics.deliveries_dropped, &subscriber.endpoint, "history_lost");
+                    sessions.count(
+                        &sessions.metrics.deliveries_dropped,
+                        &subscriber.endpoint,
+                        "history_lost",
+                    );
                     return Err(CloseReason::HistoryLost);
                 }
             }
@@ -253,7 +289,7 @@ impl Live {
 
     /// Writes texts with as few system calls as they fit in, within the time limit.
     async fn write(
-        &self,
+        &mut self,
         socket: &mut Socket,
         texts: impl IntoIterator<Item = Utf8Bytes>,
     ) -> Result<(), CloseReason> {
@@ -267,7 +303,12 @@ impl Live {
             socket.flush().await
         };
         let result = timeout(limit, writing).await;
-        self.subscription.sessions.metrics.frames_sent.get_or_create(&self.on_endpoint()).inc_by(written);
+        self.subscription
+            .sessions
+            .metrics
+            .frames_sent
+            .get_or_create(&self.on_endpoint())
+            .inc_by(written);
         match result {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(CloseReason::ClientGone),
@@ -295,8 +336,14 @@ impl Live {
 
     fn receive_text(&mut self, text: Utf8Bytes) -> Result<(), CloseReason> {
         let metrics = &self.subscription.sessions.metrics;
-        metrics.messages_received.get_or_create(&self.on_endpoint()).inc();
-        if !self.bucket.take(self.subscription.subscriber.endpoint.limits.max_rate) {
+        metrics
+            .messages_received
+            .get_or_create(&self.on_endpoint())
+            .inc();
+        if !self
+            .bucket
+            .take(self.subscription.subscriber.endpoint.limits.max_rate)
+        {
             self.desk().dropped("too_fast");
             return Err(CloseReason::TooFast);
         }
@@ -349,13 +396,24 @@ impl Live {
         if Arc::ptr_eq(endpoint, &old.endpoint) {
             return None;
         }
-        let alike = open::admits_alike(&old.endpoint, endpoint);
-        let params = endpoint.path.matches(&self.path).filter(|_| alike)?;
-        None.or_else(|| self.follow(endpoint, params, &old))
+        match endpoint.path.matches(&self.path) {
+            Some(params) if open::admits_alike(&old.endpoint, endpoint) => {
+                self.follow(endpoint, params, &old)
+            }
+            _ => Some(CloseReason::Moved),
+        }
     }
 
-    fn follow(&mut self, endpoint: &Arc<Endpoint>, params: open::Params, old: &Subscriber) -> Option<CloseReason> {
-        let client = crate::frame::Client { params, ..crate::frame::Client::clone(&old.client) };
+    fn follow(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+        params: open::Params,
+        old: &Subscriber,
+    ) -> Option<CloseReason> {
+        let client = Client {
+            params,
+            ..Client::clone(&old.client)
+        };
         let Ok(topics) = open::topics(endpoint, &client) else {
             return Some(CloseReason::Moved);
         };
@@ -369,92 +427,13 @@ impl Live {
         self.subscription.sessions.hub.replace(old, &new);
         self.deadlines.follow(endpoint);
         self.subscription.subscriber = new;
-        info!(endpoint = %endpoint.name, session = %old.session, "Session follows its changed endpoint");
+        debug!(endpoint = %endpoint.name, session = %old.session, "Session follows its changed endpoint");
         None
     }
 
     fn on_endpoint(&self) -> OnEndpoint {
-        OnEndpoint { endpoint: Shared(self.subscription.subscriber.endpoint.name.clone()) }
-    }
-}
-
-/// What a deadline asks for.
-enum Act {
-    Ping,
-    Nothing,
-}
-
-/// The moments at which something is due though nobody said a word.
-struct Deadlines {
-    heartbeat: Duration,
-    ping: Instant,
-    /// A ping is out and nothing has been heard since.
-    unanswered: bool,
-    expires_at: Option<SystemTime>,
-    expiry: Option<(Instant, CloseReason)>,
-    home: Option<(Instant, CloseReason)>,
-}
-
-impl Deadlines {
-    fn new(endpoint: &Endpoint, expires_at: Option<SystemTime>) -> Self {
-        Self {
-            heartbeat: endpoint.heartbeat,
-            ping: Instant::now() + endpoint.heartbeat,
-            unanswered: false,
-            expires_at,
-            expiry: expiry(endpoint, expires_at),
-            home: None,
-        }
-    }
-
-    fn follow(&mut self, endpoint: &Endpoint) {
-        self.heartbeat = endpoint.heartbeat;
-        self.ping = self.ping.min(Instant::now() + endpoint.heartbeat);
-        self.expiry = expiry(endpoint, self.expires_at);
-    }
-
-    fn go_home(&mut self, reason: CloseReason, at: Instant) {
-        self.home = Some((at, reason));
-    }
-
-    fn heard(&mut self) {
-        self.unanswered = false;
-    }
-
-    fn next(&self) -> Instant {
-        let ends = [&self.expiry, &self.home].into_iter().flatten().map(|(at, _)| *at);
-        ends.fold(self.ping, Instant::min)
-    }
-
-    /// What is due. A client whose messages we do not read for the moment cannot
-    /// be blamed for silence.
-    fn due(&mut self, now: Instant, reading: bool) -> Result<Act, CloseReason> {
-        for (at, reason) in [&self.home, &self.expiry].into_iter().flatten() {
-            if *at <= now {
-                return Err(reason.clone());
-            }
-        }
-        if self.ping > now {
-            return Ok(Act::Nothing);
-        }
-        if self.unanswered && reading {
-            return Err(CloseReason::NoPong);
-        }
-        self.ping = now + self.heartbeat;
-        self.unanswered = true;
-        Ok(Act::Ping)
-    }
-}
-
-fn expiry(endpoint: &Endpoint, expires_at: Option<SystemTime>) -> Option<(Instant, CloseReason)> {
-    match endpoint.expiry {
-        Expiry::Keep => None,
-        Expiry::Close { code, grace } => {
-            let at = Instant::now() + open::time_left(expires_at?).min(FAR) + grace;
-            Some((at, CloseReason::TokenExpired(code)))
+        OnEndpoint {
+            endpoint: Shared(self.subscription.subscriber.endpoint.name.clone()),
         }
     }
 }
-
-/// Tokens that last longer than this are as good as endless: clocks can add it.
-const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);

@@ -1,7 +1,7 @@
 //! What a client's messages cause: one after the other, in order, at most so
 //! many waiting, and never in the way of what is sent to it.
 
-use std::{collections::VecDeque, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{collections::VecDeque, pin::Pin, sync::Arc};
 
 use http::{HeaderValue, header::CONTENT_TYPE};
 use serde_json::Value;
@@ -51,24 +51,27 @@ impl Work {
         self.waiting.push_back(message);
     }
 
-    /// Waits for the next reply; for ever, if there is nothing to do.
-    pub(super) async fn reply(&mut self, desk: impl Fn() -> Desk) -> Utf8Bytes {
-        std::future::poll_fn(|cx| {
-            loop {
-                if let Some(current) = &mut self.current {
-                    let reply = std::task::ready!(current.as_mut().poll(cx));
-                    self.current = None;
-                    if let Some(reply) = reply {
-                        return Poll::Ready(reply);
-                    }
-                }
-                let Some(message) = self.waiting.pop_front() else {
-                    return Poll::Pending;
-                };
-                self.current = Some(Box::pin(desk().handle(message)));
-            }
-        })
-        .await
+    /// Whether a message waits and nothing is being done.
+    pub(super) fn is_due(&self) -> bool {
+        self.current.is_none() && !self.waiting.is_empty()
+    }
+
+    /// Begins with the next message.
+    pub(super) fn start(&mut self, desk: Desk) {
+        if let Some(message) = self.waiting.pop_front() {
+            self.current = Some(Box::pin(desk.handle(message)));
+        }
+    }
+
+    /// Waits until the message is done with and gives the reply to it, if there is
+    /// one; for ever, if nothing is being done.
+    pub(super) async fn done(&mut self) -> Option<Utf8Bytes> {
+        let Some(current) = &mut self.current else {
+            return std::future::pending().await;
+        };
+        let reply = current.await;
+        self.current = None;
+        reply
     }
 }
 
@@ -113,12 +116,24 @@ impl Desk {
         if result != "accepted" {
             self.dropped(result);
         }
-        self.sessions.metrics.events.get_or_create(&Taken { source: "action", result }).inc();
+        self.sessions
+            .metrics
+            .events
+            .get_or_create(&Taken {
+                source: "action",
+                result,
+            })
+            .inc();
     }
 
     fn event(&self, publish: &Publish, message: &Value) -> Result<Event, Missing> {
         let scope = self.scope(message);
-        let fill = |texts: &[Text]| texts.iter().map(|text| text.render(&scope)).collect::<Result<Vec<_>, _>>();
+        let fill = |texts: &[Text]| {
+            texts
+                .iter()
+                .map(|text| text.render(&scope))
+                .collect::<Result<Vec<_>, _>>()
+        };
         let mut except = Except::default();
         match publish.except {
             Exclude::Nobody => {}
@@ -126,12 +141,19 @@ impl Desk {
             Exclude::User => except.users.extend(self.subscriber.client.user.clone()),
         }
         let data = publish.data.render(&scope);
-        let data = serde_json::value::RawValue::from_string(data).map_err(|e| Missing(e.to_string()))?;
+        let data =
+            serde_json::value::RawValue::from_string(data).map_err(|e| Missing(e.to_string()))?;
         Ok(Event {
             id: unique_id().into(),
             kind: publish.kind.clone(),
-            topics: fill(&publish.topics)?.into_iter().map(Topic::from).collect(),
-            users: fill(&publish.users)?.into_iter().map(UserId::from).collect::<SmallVec<_>>(),
+            topics: fill(&publish.topics)?
+                .into_iter()
+                .map(Topic::from)
+                .collect(),
+            users: fill(&publish.users)?
+                .into_iter()
+                .map(UserId::from)
+                .collect::<SmallVec<_>>(),
             except,
             data,
             ephemeral: publish.ephemeral,
@@ -140,7 +162,12 @@ impl Desk {
 
     async fn call(&self, call: &Call, message: &Value) -> Option<Utf8Bytes> {
         let result = match self.request(call, message) {
-            Ok(request) => self.table.app.call(request).await.map_err(|error| error.to_string()),
+            Ok(request) => self
+                .table
+                .app
+                .call(request)
+                .await
+                .map_err(|error| error.to_string()),
             Err(missing) => Err(missing.to_string()),
         };
         let endpoint = &self.subscriber.endpoint;
@@ -149,7 +176,8 @@ impl Desk {
             Ok(response) => ("refused", format!("the app answered {}", response.status)),
             Err(error) => ("failed", error.clone()),
         };
-        self.sessions.count(&self.sessions.metrics.calls, endpoint, count);
+        self.sessions
+            .count(&self.sessions.metrics.calls, endpoint, count);
         if count == "ok" {
             return self.render(call.reply.as_ref()?, message);
         }
@@ -159,7 +187,11 @@ impl Desk {
 
     fn request(&self, call: &Call, message: &Value) -> Result<CallRequest, Missing> {
         let scope = self.scope(message);
-        let mut headers = self.caller.as_ref().map(|caller| caller.0.clone()).unwrap_or_default();
+        let mut headers = self
+            .caller
+            .as_ref()
+            .map(|caller| caller.0.clone())
+            .unwrap_or_default();
         for (name, value) in &call.headers {
             let value = value.render(&scope)?;
             let value = HeaderValue::try_from(value).map_err(|_| Missing(name.to_string()))?;
@@ -192,12 +224,20 @@ impl Desk {
     }
 
     fn scope<'a>(&'a self, message: &'a Value) -> Scope<'a> {
-        Scope { event: None, client: Some(&self.subscriber.client), message: Some(message) }
+        Scope {
+            event: None,
+            client: Some(&self.subscriber.client),
+            message: Some(message),
+        }
     }
 
     pub(super) fn dropped(&self, reason: &'static str) {
         let sessions = &self.sessions;
-        sessions.count(&sessions.metrics.messages_dropped, &self.subscriber.endpoint, reason);
+        sessions.count(
+            &sessions.metrics.messages_dropped,
+            &self.subscriber.endpoint,
+            reason,
+        );
     }
 }
 
@@ -218,7 +258,10 @@ pub(super) struct Bucket {
 
 impl Bucket {
     pub(super) fn new(rate: u32) -> Self {
-        Self { left: f64::from(rate), filled: Instant::now() }
+        Self {
+            left: f64::from(rate),
+            filled: Instant::now(),
+        }
     }
 
     /// Whether one more may pass.
@@ -238,6 +281,7 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[tokio::test(start_paused = true)]
     async fn a_bucket_lets_bursts_and_then_the_rate_through() {

@@ -6,6 +6,7 @@
 
 mod ask;
 mod close;
+mod deadlines;
 mod identify;
 mod live;
 mod messages;
@@ -55,7 +56,16 @@ impl Sessions {
     ) -> Arc<Self> {
         let registry = Registry::new(metrics.clone());
         let asks = ask::Asks::default();
-        Arc::new(Self { hub, feed, metrics, tables, registry, asks, tracker, stop })
+        Arc::new(Self {
+            hub,
+            feed,
+            metrics,
+            tables,
+            registry,
+            asks,
+            tracker,
+            stop,
+        })
     }
 
     /// The list of who is here.
@@ -70,7 +80,10 @@ impl Sessions {
 
     fn count(
         &self,
-        family: &prometheus_client::metrics::family::Family<Because, prometheus_client::metrics::counter::Counter>,
+        family: &prometheus_client::metrics::family::Family<
+            Because,
+            prometheus_client::metrics::counter::Counter,
+        >,
         endpoint: &Endpoint,
         reason: &'static str,
     ) {

@@ -1,7 +1,7 @@
 //! From the handshake to a session on its leg, or to a refusal in the words of
 //! the app it stands in for.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use http::{
     HeaderValue, Request, Response, StatusCode,
@@ -15,20 +15,18 @@ use tracing::{debug, info};
 
 use super::{
     CloseReason, Sessions,
-    ask::Caller,
     identify::{Known, Who},
-    live::{self, Socket},
-    origin,
+    live, origin,
     permit::Denied,
     registry::Place,
 };
 use crate::{
-    event::Topic,
+    event::{Offset, Topic},
     frame::{Client, Scope},
     hub::{Outbox, Subscriber},
     reply::{self, Body},
     rollout::Leg,
-    routes::{Endpoint, Permit, Refuse, RouteTable, Step},
+    routes::{Endpoint, Refuse, RouteTable, Step},
     wire::Peer,
 };
 
@@ -47,7 +45,7 @@ pub enum Opened {
 pub struct Held(#[expect(dead_code, reason = "held for its Drop")] Place);
 
 /// The path's parameters with their values.
-pub type Params = Vec<(Arc<str>, Value)>;
+pub(super) type Params = Vec<(Arc<str>, Value)>;
 
 impl Sessions {
     /// Decides a handshake.
@@ -70,8 +68,13 @@ impl Sessions {
         debug!(endpoint = %endpoint.name, %leg, %why, "Leg chosen");
         match (leg, known) {
             (Leg::Feed, Some(known)) => {
-                let opened = self.open_feed(table, (endpoint.clone(), params), &mut head, (known, peer)).await;
-                Opened::Answered(opened.unwrap_or_else(|refusal| self.refuse(&endpoint, &mut head, peer, refusal)))
+                let opened = self
+                    .open_feed(table, (endpoint.clone(), params), &mut head, (known, peer))
+                    .await;
+                Opened::Answered(
+                    opened
+                        .unwrap_or_else(|refusal| self.refuse(&endpoint, &mut head, peer, refusal)),
+                )
             }
             _ => self.open_app(&endpoint, user, Request::from_parts(head, body), peer),
         }
@@ -86,7 +89,10 @@ impl Sessions {
     ) -> Opened {
         let user = user.map(|user| user.user);
         let at = (Leg::App, peer.address);
-        match self.registry.admit(&endpoint.name, user.as_ref(), at, &endpoint.limits) {
+        match self
+            .registry
+            .admit(&endpoint.name, user.as_ref(), at, &endpoint.limits)
+        {
             Ok(place) => Opened::Relay(request, Box::new(Held(place))),
             Err(limit) => {
                 self.count(&self.metrics.sessions_refused, endpoint, limit);
@@ -106,23 +112,34 @@ impl Sessions {
             return Err(Refusal::Origin);
         }
         let mut response = handshake(head).map_err(Refusal::Handshake)?;
-        let Known { who, caller, subprotocol, .. } = known;
+        let Known {
+            who,
+            caller,
+            subprotocol,
+            ..
+        } = known;
         let identity = admit(&endpoint, who)?;
         let expires_at = identity.as_ref().and_then(|user| user.expires_at);
         let mut client = client_of(identity, params);
         self.permit(table, &endpoint, &mut client, &caller).await?;
         let topics = topics(&endpoint, &client).map_err(Refusal::NotPermitted)?;
         let at = (Leg::Feed, peer.address);
-        let place = self.registry.admit(&endpoint.name, client.user.as_ref(), at, &endpoint.limits);
+        let place = self
+            .registry
+            .admit(&endpoint.name, client.user.as_ref(), at, &endpoint.limits);
         let place = place.map_err(Refusal::Full)?;
         if let Some(protocol) = subprotocol.or_else(|| select(&endpoint, head)) {
-            response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+            response
+                .headers_mut()
+                .insert(SEC_WEBSOCKET_PROTOCOL, protocol);
         }
+        let (subscriber, since) = self.subscribe(endpoint.clone(), client, topics, &place);
         let session = live::Start {
             client: hyper::upgrade::on(&mut *head_request(head)),
             path: head.uri.path().into(),
             caller: calls_app(&endpoint).then(|| Arc::new(caller)),
-            subscriber: self.subscribe(endpoint, client, topics, &place),
+            subscriber,
+            since,
             expires_at,
             place,
             peer: peer.clone(),
@@ -139,14 +156,24 @@ impl Sessions {
         client: Client,
         topics: Box<[Topic]>,
         place: &Place,
-    ) -> Arc<Subscriber> {
+    ) -> (Arc<Subscriber>, Offset) {
         let limits = &endpoint.limits;
         let since = self.feed.head().offset;
-        let outbox = Arc::new(Outbox::new(since, limits.outbox_frames, limits.outbox_bytes));
+        let outbox = Arc::new(Outbox::new(
+            since,
+            limits.outbox_frames,
+            limits.outbox_bytes,
+        ));
         let session = place.listed().session;
-        let subscriber = Arc::new(Subscriber { session, client: Arc::new(client), endpoint, topics, outbox });
+        let subscriber = Arc::new(Subscriber {
+            session,
+            client: Arc::new(client),
+            endpoint,
+            topics,
+            outbox,
+        });
         self.hub.join(&subscriber);
-        subscriber
+        (subscriber, since)
     }
 
     fn refuse(
@@ -163,17 +190,22 @@ impl Sessions {
             Refusal::NoToken => &endpoint.refuse.no_token,
             Refusal::BadToken(_) => &endpoint.refuse.bad_token,
             Refusal::NotPermitted(_) => &endpoint.refuse.not_permitted,
-            Refusal::Origin => return reply::text(StatusCode::FORBIDDEN, "This origin is not allowed.\n"),
+            Refusal::Origin => {
+                return reply::text(StatusCode::FORBIDDEN, "This origin is not allowed.\n");
+            }
             Refusal::Full(_) | Refusal::Unknown(_) => return busy(),
             Refusal::Handshake(_) => return not_websocket(head),
         };
         match how {
             Refuse::Http(status) => reply::text(*status, ""),
             Refuse::Close { code, reason } => {
-                let Ok(response) = handshake(head) else { return not_websocket(head) };
+                let Ok(response) = handshake(head) else {
+                    return not_websocket(head);
+                };
                 let client = hyper::upgrade::on(&mut *head_request(head));
                 let reason = CloseReason::Refused(*code, reason.clone());
-                self.tracker.spawn(turn_away(client, endpoint.clone(), reason, peer.clone()));
+                self.tracker
+                    .spawn(turn_away(client, endpoint.clone(), reason, peer.clone()));
                 response
             }
         }
@@ -187,7 +219,12 @@ fn head_request(head: &mut Parts) -> Box<Request<()>> {
     Box::new(request)
 }
 
-async fn turn_away(client: OnUpgrade, endpoint: Arc<Endpoint>, reason: CloseReason, peer: Arc<Peer>) {
+async fn turn_away(
+    client: OnUpgrade,
+    endpoint: Arc<Endpoint>,
+    reason: CloseReason,
+    peer: Arc<Peer>,
+) {
     match live::socket(client, &endpoint).await {
         Ok(socket) => live::say_goodbye(socket, &reason).await,
         Err(error) => debug!(%error, address = %peer.address, "Refused client gone"),
@@ -223,7 +260,10 @@ impl Refusal {
         match self {
             Self::Origin | Self::NoToken => "",
             Self::Full(limit) => limit,
-            Self::Handshake(why) | Self::BadToken(why) | Self::NotPermitted(why) | Self::Unknown(why) => why,
+            Self::Handshake(why)
+            | Self::BadToken(why)
+            | Self::NotPermitted(why)
+            | Self::Unknown(why) => why,
         }
     }
 }
@@ -266,29 +306,43 @@ fn client_of(identity: Option<crate::auth::Identity>, params: Params) -> Client 
             params,
             ..Client::default()
         },
-        None => Client { params, ..Client::default() },
+        None => Client {
+            params,
+            ..Client::default()
+        },
     }
 }
 
 /// What a client subscribes to on an endpoint.
 pub(super) fn topics(endpoint: &Endpoint, client: &Client) -> Result<Box<[Topic]>, String> {
-    let scope = Scope { client: Some(client), ..Scope::default() };
-    let topics = endpoint.topics.iter().map(|topic| topic.render(&scope).map(Topic::from));
-    topics.collect::<Result<_, _>>().map_err(|missing| missing.to_string())
+    let scope = Scope {
+        client: Some(client),
+        ..Scope::default()
+    };
+    let topics = endpoint
+        .topics
+        .iter()
+        .map(|topic| topic.render(&scope).map(Topic::from));
+    topics
+        .collect::<Result<_, _>>()
+        .map_err(|missing| missing.to_string())
 }
 
 /// Whether sessions of the endpoint ask the app for anything after the handshake.
 fn calls_app(endpoint: &Endpoint) -> bool {
-    endpoint.actions.iter().any(|action| matches!(action.step, Step::Call(_)))
+    endpoint
+        .actions
+        .iter()
+        .any(|action| matches!(action.step, Step::Call(_)))
 }
 
-/// Whether a changed endpoint asks other things of who comes in.
+/// Whether a changed endpoint lets in whom the old one let in, by the same
+/// questions; and whether its sessions kept what new actions need.
 pub(super) fn admits_alike(old: &Endpoint, new: &Endpoint) -> bool {
-    let asks = |permit: &Permit| matches!(permit, Permit::Ask { .. });
     old.permit == new.permit
         && old.lookups == new.lookups
         && old.anonymous == new.anonymous
-        && (calls_app(old) || !calls_app(new) || asks(&new.permit) && calls_app(old))
+        && (calls_app(old) || !calls_app(new))
 }
 
 fn handshake(head: &Parts) -> Result<Response<Body>, String> {
@@ -302,14 +356,23 @@ fn handshake(head: &Parts) -> Result<Response<Body>, String> {
 
 fn select(endpoint: &Endpoint, head: &Parts) -> Option<HeaderValue> {
     let offers = head.headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
-    let offers: Vec<_> = offers.filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(',')).map(str::trim).collect();
-    let chosen = endpoint.subprotocols.iter().find(|known| offers.contains(&&***known))?;
+    let offers: Vec<_> = offers
+        .filter_map(|list| list.to_str().ok())
+        .flat_map(|list| list.split(','))
+        .map(str::trim)
+        .collect();
+    let chosen = endpoint
+        .subprotocols
+        .iter()
+        .find(|known| offers.contains(&&***known))?;
     HeaderValue::try_from(&**chosen).ok()
 }
 
 fn busy() -> Response<Body> {
     let mut response = reply::text(StatusCode::SERVICE_UNAVAILABLE, "Try again later.\n");
-    response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+        .headers_mut()
+        .insert(http::header::RETRY_AFTER, HeaderValue::from_static("5"));
     response
 }
 
@@ -317,13 +380,14 @@ fn busy() -> Response<Body> {
 fn not_websocket(head: &Parts) -> Response<Body> {
     let version = head.headers.get(SEC_WEBSOCKET_VERSION);
     let known = version.is_some_and(|version| version == "13");
-    let status = if known { StatusCode::BAD_REQUEST } else { StatusCode::UPGRADE_REQUIRED };
+    let status = if known {
+        StatusCode::BAD_REQUEST
+    } else {
+        StatusCode::UPGRADE_REQUIRED
+    };
     let mut response = reply::text(status, "This is no WebSocket handshake of version 13.\n");
-    response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     response
-}
-
-/// When a credential runs out, on the clock that sessions live by.
-pub(super) fn time_left(expires_at: SystemTime) -> std::time::Duration {
-    expires_at.duration_since(SystemTime::now()).unwrap_or_default()
+        .headers_mut()
+        .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    response
 }

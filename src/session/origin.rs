@@ -18,7 +18,9 @@ pub(super) fn is_allowed(origins: &Origins, headers: &HeaderMap, by_cookie: bool
     };
     match origins {
         Origins::Any => true,
-        Origins::Only(list) => list.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)),
+        Origins::Only(list) => list
+            .iter()
+            .any(|allowed| allowed.eq_ignore_ascii_case(origin)),
         Origins::Auto => !by_cookie || is_own(origin, headers),
     }
 }
@@ -27,9 +29,20 @@ fn is_own(origin: &str, headers: &HeaderMap) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else {
         return false;
     };
-    let default = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
-    let bare = |host: &str| host.to_ascii_lowercase().trim_end_matches(default).to_owned();
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let default = if scheme.eq_ignore_ascii_case("https") {
+        ":443"
+    } else {
+        ":80"
+    };
+    let bare = |host: &str| {
+        host.to_ascii_lowercase()
+            .trim_end_matches(default)
+            .to_owned()
+    };
+    let host = headers
+        .get(HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
     bare(authority) == bare(host)
 }
 

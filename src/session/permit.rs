@@ -44,8 +44,12 @@ impl Sessions {
             }
         }
         for lookup in &endpoint.lookups {
-            let answer = self.ask(table, client, caller, (&lookup.path, lookup.cache)).await?;
-            client.lookups.insert(lookup.name.to_string(), Value::clone(&answer.json));
+            let answer = self
+                .ask(table, client, caller, (&lookup.path, lookup.cache))
+                .await?;
+            client
+                .lookups
+                .insert(lookup.name.to_string(), Value::clone(&answer.json));
         }
         Ok(())
     }
@@ -57,9 +61,17 @@ impl Sessions {
         caller: &Caller,
         (path, cache): (&crate::frame::Text, std::time::Duration),
     ) -> Result<Answer, Denied> {
-        let scope = Scope { client: Some(client), ..Scope::default() };
-        let path = path.render_path(&scope).map_err(|missing| Denied::NotPermitted(missing.to_string()))?;
-        let answer = self.asks.get(&table.app, path, caller, (cache, ask::TIMEOUT)).await;
+        let scope = Scope {
+            client: Some(client),
+            ..Scope::default()
+        };
+        let path = path
+            .render_path(&scope)
+            .map_err(|missing| Denied::NotPermitted(missing.to_string()))?;
+        let answer = self
+            .asks
+            .get(&table.app, path, caller, (cache, ask::TIMEOUT))
+            .await;
         let answer = answer.map_err(|error| Denied::Unknown(error.to_string()))?;
         let said = || format!("the app answered {}", answer.status);
         match answer.status {
@@ -74,17 +86,28 @@ impl Sessions {
 }
 
 fn own(client: &Client, param: &Arc<str>) -> Result<(), Denied> {
-    let value = client.params.iter().find(|(name, _)| name == param).map(|(_, value)| text_of(value));
+    let value = client
+        .params
+        .iter()
+        .find(|(name, _)| name == param)
+        .map(|(_, value)| text_of(value));
     let user = client.user.as_ref().map(|user| user.as_str().to_owned());
     if value.is_some() && value == user {
         return Ok(());
     }
-    Err(Denied::NotPermitted(format!("{{{param}}} is not the user's own id")))
+    Err(Denied::NotPermitted(format!(
+        "{{{param}}} is not the user's own id"
+    )))
 }
 
 fn claimed(client: &Client, claim: &str, value: &crate::frame::Text) -> Result<(), Denied> {
-    let scope = Scope { client: Some(client), ..Scope::default() };
-    let wanted = value.render(&scope).map_err(|missing| Denied::NotPermitted(missing.to_string()))?;
+    let scope = Scope {
+        client: Some(client),
+        ..Scope::default()
+    };
+    let wanted = value
+        .render(&scope)
+        .map_err(|missing| Denied::NotPermitted(missing.to_string()))?;
     let held = client.claims.as_ref().and_then(|claims| claims.get(claim));
     let holds = match held {
         Some(Value::Array(items)) => items.iter().any(|item| text_of(item) == wanted),
@@ -94,7 +117,9 @@ fn claimed(client: &Client, claim: &str, value: &crate::frame::Text) -> Result<(
     if holds {
         return Ok(());
     }
-    Err(Denied::NotPermitted(format!("the claim {claim} does not hold it")))
+    Err(Denied::NotPermitted(format!(
+        "the claim {claim} does not hold it"
+    )))
 }
 
 fn text_of(value: &Value) -> String {

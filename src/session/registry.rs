@@ -51,7 +51,7 @@ pub struct Listed {
 
 /// A place on the list, until it is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub(super) struct Place {
     listed: Arc<Listed>,
     registry: Arc<Registry>,
 }
@@ -59,7 +59,11 @@ pub struct Place {
 impl Registry {
     /// An empty list.
     pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { next: AtomicU64::new(1), open: Mutex::default(), metrics })
+        Arc::new(Self {
+            next: AtomicU64::new(1),
+            open: Mutex::default(),
+            metrics,
+        })
     }
 
     /// Puts a session on the list, or names the limit that is reached.
@@ -76,7 +80,10 @@ impl Registry {
             return Err("max_sessions");
         }
         let of_user = user.map(|user| (endpoint.clone(), user.clone()));
-        let of_user_open = of_user.as_ref().and_then(|key| open.by_user.get(key)).copied();
+        let of_user_open = of_user
+            .as_ref()
+            .and_then(|key| open.by_user.get(key))
+            .copied();
         if of_user_open.unwrap_or(0) >= limits.max_sessions_per_user {
             return Err("max_sessions_per_user");
         }
@@ -96,7 +103,10 @@ impl Registry {
         let labels = listed.labels();
         self.metrics.sessions.get_or_create(&labels).inc();
         self.metrics.sessions_opened.get_or_create(&labels).inc();
-        Ok(Place { listed, registry: self.clone() })
+        Ok(Place {
+            listed,
+            registry: self.clone(),
+        })
     }
 
     /// The open sessions, oldest first, at most so many.
@@ -124,7 +134,10 @@ impl Registry {
 
 impl Listed {
     fn labels(&self) -> OnLeg {
-        OnLeg { endpoint: Shared(self.endpoint.clone()), leg: self.leg }
+        OnLeg {
+            endpoint: Shared(self.endpoint.clone()),
+            leg: self.leg,
+        }
     }
 }
 
@@ -151,6 +164,10 @@ impl Drop for Place {
                 }
             }
         }
-        self.registry.metrics.sessions.get_or_create(&self.listed.labels()).dec();
+        self.registry
+            .metrics
+            .sessions
+            .get_or_create(&self.listed.labels())
+            .dec();
     }
 }
