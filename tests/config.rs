@@ -22,3 +22,18 @@ fn good_files_load() {
         assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
     }
 }
+
+#[test]
+fn bad_files_are_reported() {
+    let mut reports = 0;
+    for file in std::fs::read_dir("tests/fixtures/config/bad").unwrap() {
+        let path = file.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy();
+        let report = parse(&name, &text).unwrap_err();
+        let stem = path.file_stem().unwrap().to_string_lossy();
+        insta::assert_snapshot!(format!("config_{stem}"), report.to_string());
+        reports += 1;
+    }
+    assert!(reports >= 20, "only {reports} bad files");
+}

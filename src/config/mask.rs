@@ -9,14 +9,16 @@ use toml::{
 
 /// The text with secrets replaced by stars, each byte in its place.
 pub(super) fn mask(text: &str) -> String {
-    let (table, _) = DeTable::parse_recoverable(text);
+    let (table, errors) = DeTable::parse_recoverable(text);
     let mut spans = Vec::new();
-    collect(table.get_ref(), false, &mut spans);
-    spans.extend(by_line(text));
+    collect(table.get_ref(), &mut Vec::new(), &mut spans);
+    if !errors.is_empty() {
+        spans.extend(by_line(text));
+    }
     let hidden = |at: usize| spans.iter().any(|span| span.contains(&at));
     let mut masked = String::with_capacity(text.len());
     for (at, char) in text.char_indices() {
-        match hidden(at) && char != '\n' && char != '"' && char != '\'' {
+        match hidden(at) && !['\n', '"', '\''].contains(&char) {
             true => masked.extend(std::iter::repeat_n('*', char.len_utf8())),
             false => masked.push(char),
         }
@@ -24,36 +26,47 @@ pub(super) fn mask(text: &str) -> String {
     masked
 }
 
-fn collect(table: &DeTable<'_>, secret: bool, spans: &mut Vec<Range<usize>>) {
+fn collect<'a>(table: &'a DeTable<'_>, keys: &mut Vec<&'a str>, spans: &mut Vec<Range<usize>>) {
     for (key, value) in table {
-        let key = key.get_ref().as_ref();
-        // Names of variables and files are no secrets and help to find the problem.
-        let is_secret = secret || key == "secret";
-        let holds_secrets = is_secret || key == "headers";
-        value_spans(value, is_secret, holds_secrets, spans);
+        keys.push(key.get_ref());
+        if is_secret(keys) {
+            hide(value, spans);
+        } else {
+            match value.get_ref() {
+                DeValue::Table(table) => collect(table, keys, spans),
+                DeValue::Array(items) => {
+                    for item in items {
+                        if let DeValue::Table(table) = item.get_ref() {
+                            collect(table, keys, spans);
+                        }
+                    }
+                }
+                DeValue::String(text) if has_password(text) => spans.push(value.span()),
+                _ => {}
+            }
+        }
+        keys.pop();
     }
 }
 
-fn value_spans(
-    value: &Spanned<DeValue<'_>>,
-    is_secret: bool,
-    below: bool,
-    spans: &mut Vec<Range<usize>>,
-) {
+/// A secret itself, and the header that the app's event stream wants to see.
+/// Names of variables and files are none, and help to find a problem.
+fn is_secret(keys: &[&str]) -> bool {
+    let value = keys.last().is_some_and(|key| *key == "secret");
+    value
+        || keys
+            .iter()
+            .rev()
+            .nth(1)
+            .is_some_and(|key| *key == "headers")
+            && keys.contains(&"sse")
+}
+
+fn hide(value: &Spanned<DeValue<'_>>, spans: &mut Vec<Range<usize>>) {
+    let names_variable = |table: &DeTable<'_>| table.len() == 1 && table.contains_key("env");
     match value.get_ref() {
-        DeValue::Table(table) => {
-            // `{ env = "NAME" }` names a variable.
-            let named = table.len() == 1 && table.contains_key("env");
-            collect(table, below && !named, spans);
-        }
-        DeValue::Array(items) => {
-            for item in items {
-                value_spans(item, is_secret, below, spans);
-            }
-        }
-        DeValue::String(text) if is_secret || has_password(text) => spans.push(value.span()),
-        _ if is_secret => spans.push(value.span()),
-        _ => {}
+        DeValue::Table(table) if names_variable(table) => {}
+        _ => spans.push(value.span()),
     }
 }
 
@@ -102,7 +115,8 @@ mod tests {
             assert!(!masked.contains("hunter2"), "{masked}");
             assert_eq!(masked.len(), text.len());
         }
-        let open = "[auth.jwt]\nsecret_env = \"NAME\"\nheaders = { x = { env = \"NAME\" } }\n";
+        let open =
+            "[auth.jwt]\nsecret_env = \"NAME\"\n[source.sse.headers]\nx = { env = \"NAME\" }\n";
         assert_eq!(mask(open), open);
     }
 }

@@ -128,9 +128,13 @@ pub fn parse(
     overrides: &Overrides,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, Report> {
-    let (file, mut problems) = read::read(text);
+    let read::Reading {
+        file,
+        mut problems,
+        hurt,
+    } = read::read(text);
     let folder = origin.parent().unwrap_or(Path::new(""));
-    let mut check = check::Check::new(folder, environment);
+    let mut check = check::Check::new(folder, environment, hurt);
     let settings = check::settings(&mut check, &file, overrides);
     problems.append(&mut check.problems);
     let report = Report::new(origin, mask::mask(text), problems);

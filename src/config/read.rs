@@ -15,66 +15,92 @@ use super::{raw, report::Problem, words};
 /// More than anybody will read.
 const MOST_PROBLEMS: usize = 100;
 
-/// Reads what can be read.
-pub(super) fn read(text: &str) -> (raw::File, Vec<Problem>) {
-    let (mut tables, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        // What a broken line was meant to be is not known: the rest is not judged.
-        let problems = errors.iter().take(MOST_PROBLEMS).map(words::from_toml);
-        return (raw::File::default(), problems.collect());
-    }
-    let mut problems = Vec::new();
-    while problems.len() < MOST_PROBLEMS {
-        let error = match raw::File::deserialize(toml::Deserializer::from(tables.clone())) {
-            Ok(file) => return (file, problems),
-            Err(error) => error,
-        };
-        problems.push(words::from_toml(&error));
-        let taken = error
-            .span()
-            .is_some_and(|span| take_out(&mut tables, &span));
-        if !taken {
-            break;
-        }
-    }
-    (raw::File::default(), problems)
+/// What could be read.
+pub(super) struct Reading {
+    pub(super) file: raw::File,
+    pub(super) problems: Vec<Problem>,
+    /// The tables in which something is missing only because it was taken out.
+    pub(super) hurt: Vec<Range<usize>>,
 }
 
-fn take_out(tables: &mut Spanned<DeTable<'_>>, span: &Range<usize>) -> bool {
+/// Reads what can be read.
+pub(super) fn read(text: &str) -> Reading {
+    let (mut tables, errors) = DeTable::parse_recoverable(text);
+    // What a broken line was meant to be is not known: then the rest is not judged.
+    let errors = errors.iter().take(MOST_PROBLEMS).map(words::from_toml);
+    let mut reading = Reading {
+        file: raw::File::default(),
+        problems: errors.collect(),
+        hurt: Vec::new(),
+    };
+    if !reading.problems.is_empty() {
+        return reading;
+    }
+    while reading.problems.len() < MOST_PROBLEMS {
+        let error = match raw::File::deserialize(toml::Deserializer::from(tables.clone())) {
+            Ok(file) => {
+                reading.file = file;
+                break;
+            }
+            Err(error) => error,
+        };
+        reading.problems.push(words::from_toml(&error));
+        match error.span().and_then(|span| take_out(&mut tables, &span)) {
+            Some(table) => reading.hurt.push(table),
+            None => break,
+        }
+    }
+    reading
+}
+
+/// Takes out what stands at a place; says from which table.
+fn take_out(tables: &mut Spanned<DeTable<'_>>, span: &Range<usize>) -> Option<Range<usize>> {
     let is = |other: Range<usize>| other == *span;
     let around = |other: Range<usize>| other.start <= span.start && span.end <= other.end;
-    take_from_table(tables.get_mut(), &is) || take_from_table(tables.get_mut(), &around)
+    let root = tables.span();
+    take_from_table(tables.get_mut(), &root, &is)
+        .or_else(|| take_from_table(tables.get_mut(), &root, &around))
 }
 
 /// Takes out the innermost entry whose key or value fits.
-fn take_from_table(table: &mut DeTable<'_>, fits: &impl Fn(Range<usize>) -> bool) -> bool {
+fn take_from_table(
+    table: &mut DeTable<'_>,
+    span: &Range<usize>,
+    fits: &impl Fn(Range<usize>) -> bool,
+) -> Option<Range<usize>> {
     let mut found = None;
     for (key, value) in table.iter_mut() {
-        if take_from_value(value, fits) {
-            return true;
+        if let Some(taken) = take_from_value(value, span, fits) {
+            return Some(taken);
         }
         if fits(key.span()) || fits(value.span()) {
             found = Some(key.clone());
             break;
         }
     }
-    found.is_some_and(|key| table.remove(key.get_ref().as_ref()).is_some())
+    table
+        .remove(found?.get_ref().as_ref())
+        .map(|_| span.clone())
 }
 
-fn take_from_value(value: &mut Spanned<DeValue<'_>>, fits: &impl Fn(Range<usize>) -> bool) -> bool {
+fn take_from_value(
+    value: &mut Spanned<DeValue<'_>>,
+    parent: &Range<usize>,
+    fits: &impl Fn(Range<usize>) -> bool,
+) -> Option<Range<usize>> {
+    let span = value.span();
     match value.get_mut() {
-        DeValue::Table(table) => take_from_table(table, fits),
+        DeValue::Table(table) => take_from_table(table, &span, fits),
         DeValue::Array(items) => {
-            if items.iter_mut().any(|item| take_from_value(item, fits)) {
-                return true;
+            let mut inside = items.iter_mut();
+            if let Some(taken) = inside.find_map(|item| take_from_value(item, parent, fits)) {
+                return Some(taken);
             }
-            let Some(at) = items.iter().position(|item| fits(item.span())) else {
-                return false;
-            };
+            let at = items.iter().position(|item| fits(item.span()))?;
             let kept = items.iter().enumerate().filter(|(index, _)| *index != at);
             *items = kept.map(|(_, item)| item.clone()).collect();
-            true
+            Some(parent.clone())
         }
-        _ => false,
+        _ => None,
     }
 }

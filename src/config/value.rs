@@ -18,9 +18,36 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 /// A value that may be absent and whose place is needed.
 pub(super) type Maybe<T> = Option<Spanned<T>>;
 
+/// Reads a value from one of TOML's own types. The error is made inside the
+/// visitor: only there does `toml` know the place of an item of a list.
+macro_rules! read {
+    ($expecting:literal, $from:ty, $visit:ident($seen:ty) => $($name:ident)*) => {
+        $(
+            impl<'de> Deserialize<'de> for $name {
+                fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                    struct Visitor;
+                    impl de::Visitor<'_> for Visitor {
+                        type Value = $name;
+                        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                            f.write_str($expecting)
+                        }
+                        fn $visit<E: de::Error>(self, seen: $seen) -> Result<$name, E> {
+                            $name::try_from(<$from>::from(seen)).map_err(E::custom)
+                        }
+                    }
+                    from.deserialize_any(Visitor)
+                }
+            }
+        )*
+    };
+}
+
+read!("a text in quotes", String, visit_str(&str) =>
+    Time Wait Socket Server Url AppPath Method Reason Algorithm TokenSource);
+read!("a whole number", i64, visit_i64(i64) => Count Code Status);
+
 /// A span of time, possibly none: `"10s"`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Time(pub Duration);
 
 impl TryFrom<String> for Time {
@@ -51,8 +78,7 @@ impl TryFrom<String> for Time {
 }
 
 /// A span of time that is more than none.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Wait(pub Duration);
 
 impl TryFrom<String> for Wait {
@@ -93,9 +119,22 @@ impl<'de> Deserialize<'de> for Scalar {
     }
 }
 
+macro_rules! read_scalar {
+    ($($name:ident)*) => {
+        $(
+            impl<'de> Deserialize<'de> for $name {
+                fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                    Self::try_from(Scalar::deserialize(from)?).map_err(de::Error::custom)
+                }
+            }
+        )*
+    };
+}
+
+read_scalar!(Size User);
+
 /// Bytes: `65536`, `"64KiB"`, `"1MiB"`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "Scalar")]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Size(pub usize);
 
 impl TryFrom<Scalar> for Size {
@@ -132,8 +171,7 @@ fn size(text: &str) -> Option<usize> {
 }
 
 /// How many, at least one.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "i64")]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Count(pub u32);
 
 impl TryFrom<i64> for Count {
@@ -158,8 +196,7 @@ impl Count {
 }
 
 /// An address to listen on.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Socket(pub SocketAddr);
 
 impl TryFrom<String> for Socket {
@@ -177,8 +214,7 @@ impl TryFrom<String> for Socket {
 }
 
 /// The address of a server.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug)]
 pub(super) struct Server(pub Address);
 
 impl TryFrom<String> for Server {
@@ -191,8 +227,7 @@ impl TryFrom<String> for Server {
 }
 
 /// The URL of a document or a stream on a server.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug)]
 pub(super) struct Url {
     pub address: Address,
     pub path: String,
@@ -226,8 +261,7 @@ fn two_lines(error: impl fmt::Display) -> String {
 }
 
 /// A path on the app, with its query, without templates.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug)]
 pub(super) struct AppPath(pub String);
 
 impl TryFrom<String> for AppPath {
@@ -245,8 +279,7 @@ impl TryFrom<String> for AppPath {
 }
 
 /// An HTTP method.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug)]
 pub(super) struct Method(pub http::Method);
 
 impl TryFrom<String> for Method {
@@ -291,9 +324,14 @@ pub(super) fn header_name(text: &str) -> Result<http::HeaderName, (String, &'sta
 }
 
 /// A share of the users.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "f64")]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Percent(pub f64);
+
+impl<'de> Deserialize<'de> for Percent {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::try_from(f64::deserialize(from)?).map_err(de::Error::custom)
+    }
+}
 
 impl TryFrom<f64> for Percent {
     type Error = String;
@@ -309,8 +347,7 @@ impl TryFrom<f64> for Percent {
 }
 
 /// A close code that an endpoint may send (RFC 6455, 7.4).
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "i64")]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Code(pub u16);
 
 impl TryFrom<i64> for Code {
@@ -328,8 +365,7 @@ impl TryFrom<i64> for Code {
 }
 
 /// The text beside a close code.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug)]
 pub(super) struct Reason(pub String);
 
 impl TryFrom<String> for Reason {
@@ -346,8 +382,7 @@ impl TryFrom<String> for Reason {
 }
 
 /// The status of a refusal.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "i64")]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Status(pub http::StatusCode);
 
 impl TryFrom<i64> for Status {
@@ -365,8 +400,7 @@ impl TryFrom<i64> for Status {
 }
 
 /// A user's id.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(from = "Scalar")]
+#[derive(Clone, Debug)]
 pub(super) struct User(pub String);
 
 impl From<Scalar> for User {
@@ -379,8 +413,7 @@ impl From<Scalar> for User {
 }
 
 /// A JWT algorithm.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Algorithm(pub auth::Algorithm);
 
 impl TryFrom<String> for Algorithm {
@@ -397,8 +430,7 @@ impl TryFrom<String> for Algorithm {
 }
 
 /// A place a token may stand in: `query:token`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug)]
 pub(super) struct TokenSource(pub auth::TokenSource);
 
 impl TryFrom<String> for TokenSource {

@@ -1,6 +1,6 @@
 //! `[[endpoint]]`: each by itself, then all together.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use toml::Spanned;
 
@@ -11,8 +11,8 @@ use super::{
     include::{Place, check_includes, included},
 };
 use crate::{
-    frame::JsonStyle,
-    routes::{Endpoint, Lookup, PathPattern},
+    frame::{JsonStyle, Text},
+    routes::{Action, Endpoint, Frames, Lookup, PathPattern},
 };
 
 /// All endpoints, in the order of the file.
@@ -104,7 +104,7 @@ fn parts(check: &mut Check<'_>, place: &Place<'_>, from: usize) {
     actions::actions(check, place, from);
 }
 
-fn topics(check: &mut Check<'_>, place: &Place<'_>, from: usize) -> Vec<crate::frame::Text> {
+fn topics(check: &mut Check<'_>, place: &Place<'_>, from: usize) -> Vec<Text> {
     let known = place.vocabulary(false, false);
     let topics = place.part(from).topics.iter();
     topics
@@ -123,30 +123,7 @@ fn endpoint(
     let (span, raw) = (spanned.span(), spanned.get_ref());
     check_includes(check, place.endpoints, own);
     let lookups = lookups(check, &mut place);
-    let mut union = Union::new(own);
-    // Errors in own parts are known since they were first read.
-    check.behalf = Some(span.clone());
-    union.add(check, &place, own);
-    let mut topics = topics(check, &place, own);
-    let mut actions = actions::actions(check, &place, own);
-    for (from, include) in included(place.endpoints, own) {
-        check.behalf = Some(include);
-        union.add(check, &place, from);
-        topics.extend(self::topics(check, &place, from));
-        actions.extend(actions::actions(check, &place, from));
-    }
-    check.behalf = None;
-    if union.frames.kinds().is_empty() {
-        let message = format!(
-            "`{}` has no frames: it never sends an event",
-            place.own_name()
-        );
-        check.warn(
-            span.clone(),
-            message,
-            "add [endpoint.frames] or include = [...]",
-        );
-    }
+    let sent = gather(check, &place, &span);
     door::known_users(check, file, spanned);
     let known = place.vocabulary(false, false);
     let welcome = (raw.welcome.as_ref(), raw.welcome_text.as_ref());
@@ -164,13 +141,63 @@ fn endpoint(
         heartbeat: raw.heartbeat.map_or(Duration::from_secs(20), |wait| wait.0),
         anonymous: raw.anonymous.unwrap_or(false),
         json: place.style,
-        frames: union.frames,
+        frames: sent.frames,
         name,
         path,
         lookups,
-        topics: distinct(topics),
-        actions: distinct(actions),
+        topics: distinct(sent.topics),
+        actions: distinct(sent.actions),
     })
+}
+
+/// An endpoint's parts and those that come in with `include`.
+struct Gathered {
+    frames: Frames,
+    topics: Vec<Text>,
+    actions: Vec<Action>,
+}
+
+fn gather(check: &mut Check<'_>, place: &Place<'_>, span: &Range<usize>) -> Gathered {
+    let others = included(place.endpoints, place.own);
+    let mut written = !place.part(place.own).frames.0.is_empty();
+    for (from, include) in &others {
+        written |= !place.part(*from).frames.0.is_empty();
+        unguarded(check, place, *from, include);
+    }
+    if !written {
+        let message = format!(
+            "`{}` has no frames: it never sends an event",
+            place.own_name()
+        );
+        let help = "add [endpoint.frames] or include = [...]";
+        check.warn(span.clone(), message, help);
+    }
+    let mut union = Union::new(place.own);
+    let (mut topics, mut actions) = (Vec::new(), Vec::new());
+    // Errors in own parts are known since they were first read.
+    for (from, behalf) in std::iter::once((place.own, span.clone())).chain(others) {
+        check.behalf = Some(behalf);
+        union.add(check, place, from);
+        topics.extend(self::topics(check, place, from));
+        actions.extend(actions::actions(check, place, from));
+    }
+    check.behalf = None;
+    Gathered {
+        frames: union.frames,
+        topics,
+        actions,
+    }
+}
+
+/// Topics come in with an `include`, and the `permit` that guarded them does not.
+fn unguarded(check: &mut Check<'_>, place: &Place<'_>, from: usize, include: &Range<usize>) {
+    let (own, part) = (place.part(place.own), place.part(from));
+    if part.permit.is_some() && own.permit.is_none() && !part.topics.is_empty() {
+        let name = place.name(from);
+        let message = format!("the permit of `{name}` does not come in with its topics");
+        let help = format!("give `{}` a permit of its own", place.own_name());
+        check.warn(include.clone(), message, help);
+    }
 }
 
 fn distinct<T: PartialEq>(all: Vec<T>) -> Vec<T> {

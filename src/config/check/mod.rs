@@ -35,6 +35,9 @@ pub(super) struct Check<'a> {
     pub env: &'a dyn Fn(&str) -> Option<String>,
     /// What was found.
     pub problems: Vec<Problem>,
+    /// Tables from which the reader took something: what is missing there was
+    /// not forgotten.
+    hurt: Vec<Range<usize>>,
     /// Where errors were found already.
     seen: HashSet<(usize, usize)>,
     /// The `include` on whose behalf the parts of another endpoint are read.
@@ -63,11 +66,16 @@ pub(super) fn settings(check: &mut Check<'_>, file: &raw::File, over: &Overrides
 
 impl<'a> Check<'a> {
     /// Nothing found yet.
-    pub(super) fn new(folder: &'a Path, env: &'a dyn Fn(&str) -> Option<String>) -> Self {
+    pub(super) fn new(
+        folder: &'a Path,
+        env: &'a dyn Fn(&str) -> Option<String>,
+        hurt: Vec<Range<usize>>,
+    ) -> Self {
         Self {
             folder,
             env,
             problems: Vec::new(),
+            hurt,
             seen: HashSet::new(),
             behalf: None,
         }
@@ -76,11 +84,14 @@ impl<'a> Check<'a> {
     /// Notes an error. One in an included part is the including endpoint's only
     /// if the part is right where it is written.
     fn error(&mut self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+        if self.hurt.contains(&span) {
+            return;
+        }
         let known = !self.seen.insert((span.start, span.end));
         let problem = match &self.behalf {
             Some(_) if known => return,
             Some(include) => {
-                Problem::error(include.clone(), message).other(span, "included from here")
+                Problem::error(include.clone(), message).other(span, "comes in with it")
             }
             None => Problem::error(span, message),
         };
@@ -89,7 +100,7 @@ impl<'a> Check<'a> {
 
     /// Notes a warning.
     fn warn(&mut self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
-        if self.behalf.is_none() {
+        if self.behalf.is_none() && !self.hurt.contains(&span) {
             self.problems
                 .push(Problem::warning(span, message).help(help));
         }
@@ -135,11 +146,8 @@ impl<'a> Check<'a> {
 
     fn reference(&mut self, span: Range<usize>, said: &str) {
         let (message, names) = said.split_once("; known are: ").unwrap_or((said, ""));
-        let written = message.trim_start_matches('{').split(['}', '.']).next();
-        let roots = names
-            .split(", ")
-            .map(|name| name.split('.').next().unwrap_or(name));
-        let near = words::nearest(written.unwrap_or_default(), roots);
+        let written = message.trim_start_matches('{').split('}').next();
+        let near = nearest_reference(written.unwrap_or_default(), names);
         let help = match (near, names) {
             (_, "") if message.contains("written twice") => "write {{ for a brace".to_owned(),
             (_, "") => "a reference is a name in braces, such as {data.id}".to_owned(),
@@ -183,5 +191,16 @@ impl<'a> Check<'a> {
                 None
             }
         }
+    }
+}
+
+/// The name that was probably meant: its first word, if that is what is wrong.
+fn nearest_reference<'a>(written: &str, names: &'a str) -> Option<&'a str> {
+    let root = |name: &'a str| name.split('.').next().unwrap_or(name);
+    let first = written.split('.').next().unwrap_or_default();
+    let roots = || names.split(", ").map(root);
+    match roots().any(|known| known == first) {
+        true => None,
+        false => words::nearest(first, roots()),
     }
 }

@@ -41,10 +41,7 @@ pub(super) fn stop(check: &mut Check<'_>, raw: &raw::Stop) -> Stop {
 
 pub(super) fn log(check: &mut Check<'_>, raw: &raw::Log) -> logs::Settings {
     let filter = raw.level.as_ref().map_or("info", |level| level.get_ref());
-    let valid = filter
-        .parse::<tracing_subscriber::filter::Targets>()
-        .is_ok();
-    if let Some(level) = raw.level.as_ref().filter(|_| !valid || filter.is_empty()) {
+    if let Some(level) = raw.level.as_ref().filter(|_| !is_filter(filter)) {
         let message = format!("`{filter}` is not a log level");
         let help =
             "write error, warn, info, debug or trace, or by room: info,outrigger::session=debug";
@@ -55,4 +52,19 @@ pub(super) fn log(check: &mut Check<'_>, raw: &raw::Log) -> logs::Settings {
         filter: filter.to_owned(),
         access: raw.access.unwrap_or(true),
     }
+}
+
+/// Levels, alone or for one room. `tracing` would take any other word for the
+/// name of a room, and then nothing would be logged.
+fn is_filter(filter: &str) -> bool {
+    let rule = |rule: &str| {
+        let level = rule.rsplit_once('=').map_or(rule, |(_, level)| level);
+        level
+            .parse::<tracing_subscriber::filter::LevelFilter>()
+            .is_ok()
+    };
+    filter.split(',').all(rule)
+        && filter
+            .parse::<tracing_subscriber::filter::Targets>()
+            .is_ok()
 }
