@@ -1,1 +1,3 @@
+//! All tests of what can be seen from outside: one binary, built once.
 
+mod config;

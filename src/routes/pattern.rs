@@ -90,6 +90,18 @@ impl PathPattern {
             && self.segments.iter().zip(&other.segments).all(fits)
     }
 
+    /// Whether every path that fits the other fits this one too.
+    pub fn covers(&self, other: &Self) -> bool {
+        let fits = |(a, b): (&Segment, &Segment)| match (a, b) {
+            (Segment::Any(_), _) | (Segment::Int(_), Segment::Int(_)) => true,
+            (Segment::Fixed(a), Segment::Fixed(b)) => a == b,
+            (Segment::Int(_), Segment::Fixed(text)) => integer(text).is_some(),
+            _ => false,
+        };
+        self.segments.len() == other.segments.len()
+            && self.segments.iter().zip(&other.segments).all(fits)
+    }
+
     fn repeated(&self) -> Option<Arc<str>> {
         let names: Vec<_> = self.params().collect();
         let twice = |(at, name): &(usize, &&Arc<str>)| names.iter().take(*at).any(|n| n == *name);
@@ -204,6 +216,21 @@ mod tests {
         assert!(overlap("/ws/{a}", "/ws/feed/"));
         assert!(!overlap("/ws/{a:int}", "/ws/feed"));
         assert!(!overlap("/ws/{a}", "/ws/a/b"));
+    }
+
+    #[test]
+    fn a_pattern_covers_what_is_narrower() {
+        let covers = |a, b| {
+            PathPattern::parse(a)
+                .unwrap()
+                .covers(&PathPattern::parse(b).unwrap())
+        };
+        assert!(covers("/ws/{a}", "/ws/feed/"));
+        assert!(covers("/ws/{a}", "/ws/{b:int}"));
+        assert!(covers("/ws/feed", "/ws/feed/"));
+        assert!(!covers("/ws/{a:int}", "/ws/{b}"));
+        assert!(!covers("/ws/feed", "/ws/{a}"));
+        assert!(!covers("/ws/{a}", "/ws/a/b"));
     }
 
     #[test]

@@ -1,0 +1,321 @@
+//! `[[endpoint]]`: each by itself, then all together.
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use toml::Spanned;
+
+use super::{
+    super::{raw, value::Short},
+    Check, Problem, actions, door, flags,
+    frames::{self, Union},
+    include::{Place, check_includes, included},
+};
+use crate::{
+    frame::{JsonStyle, Text},
+    routes::{Action, Endpoint, Frames, Lookup, PathPattern},
+};
+
+/// All endpoints, in the order of the file.
+pub(super) fn endpoints(check: &mut Check<'_>, file: &raw::File) -> Vec<Endpoint> {
+    let raws = &file.endpoint;
+    let places: Vec<_> = (0..raws.len())
+        .filter_map(|own| place(check, raws, own))
+        .collect();
+    // What is wrong with a part is said where it is written, before it is included.
+    for (place, _) in &places {
+        parts(check, place, place.own);
+    }
+    together(check, &places);
+    let mut endpoints = Vec::new();
+    for (place, path) in places {
+        endpoints.extend(endpoint(check, file, place, path));
+    }
+    endpoints
+}
+
+/// Name and path, without which an endpoint cannot be spoken of.
+fn place<'a>(
+    check: &mut Check<'_>,
+    endpoints: &'a [Spanned<raw::Endpoint>],
+    own: usize,
+) -> Option<(Place<'a>, PathPattern)> {
+    let (span, raw) = (endpoints[own].span(), endpoints[own].get_ref());
+    let Some(name) = &raw.name else {
+        check.error(
+            span,
+            "this endpoint has no name",
+            "add name = \"notifications\"",
+        );
+        return None;
+    };
+    let letters = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.get_ref().is_empty() || !name.get_ref().chars().all(letters) {
+        let message = format!("`{}` is not a name for an endpoint", name.get_ref());
+        check.error(
+            name.span(),
+            message,
+            "write letters, digits, dashes, dots and underscores",
+        );
+    }
+    let Some(path) = &raw.path else {
+        let help = "add path = \"/ws/notifications/\"";
+        check.error(
+            span,
+            format!("the endpoint `{}` has no path", name.get_ref()),
+            help,
+        );
+        return None;
+    };
+    let pattern = match PathPattern::parse(path.get_ref()) {
+        Ok(pattern) => pattern,
+        Err(message) => {
+            let help = "a pattern looks like /ws/messages/{chat_id} or /ws/messages/{chat_id:int}";
+            check.error(path.span(), message, help);
+            return None;
+        }
+    };
+    let place = Place {
+        endpoints,
+        own,
+        style: match raw.json {
+            Some(raw::Json::Python) => JsonStyle::Python,
+            Some(raw::Json::Compact) | None => JsonStyle::Compact,
+        },
+        params: pattern.params().cloned().collect(),
+        lookups: lookup_names(endpoints, own),
+    };
+    Some((place, pattern))
+}
+
+/// The look-ups of an endpoint and of those it includes.
+fn lookup_names(endpoints: &[Spanned<raw::Endpoint>], own: usize) -> Vec<Arc<str>> {
+    let others = included(endpoints, own);
+    let all = std::iter::once(own).chain(others.into_iter().map(|(index, _)| index));
+    let names = all.flat_map(|index| &endpoints[index].get_ref().lookup.0);
+    names
+        .map(|(name, _)| name.get_ref().as_str().into())
+        .collect()
+}
+
+/// What can be included: topics, frames, actions.
+fn parts(check: &mut Check<'_>, place: &Place<'_>, from: usize) {
+    topics(check, place, from);
+    Union::new(from).add(check, place, from);
+    actions::actions(check, place, from);
+}
+
+fn topics(check: &mut Check<'_>, place: &Place<'_>, from: usize) -> Vec<Text> {
+    let known = place.vocabulary(false, false);
+    let topics = place.part(from).topics.iter();
+    topics
+        .filter_map(|topic| check.text(topic, &known))
+        .collect()
+}
+
+fn endpoint(
+    check: &mut Check<'_>,
+    file: &raw::File,
+    mut place: Place<'_>,
+    path: PathPattern,
+) -> Option<Endpoint> {
+    let own = place.own;
+    let spanned = file.endpoint.get(own)?;
+    let (span, raw) = (spanned.span(), spanned.get_ref());
+    check_includes(check, place.endpoints, own);
+    let lookups = lookups(check, &mut place);
+    let sent = gather(check, &place, &span);
+    door::known_users(check, file, spanned);
+    let known = place.vocabulary(false, false);
+    let welcome = (raw.welcome.as_ref(), raw.welcome_text.as_ref());
+    let name: Arc<str> = place.own_name().into();
+    Some(Endpoint {
+        permit: door::permit(check, &place, raw),
+        welcome: frames::reply(check, &place, &known, welcome),
+        invalid_json: frames::answer(check, &place, &known, raw.on_invalid_json.as_ref()),
+        refuse: door::refusals(check, &raw.refuse),
+        rollout: flags::rollout(check, raw.rollout.as_ref(), &name),
+        origins: door::origins(check, raw),
+        expiry: door::expiry(check, raw),
+        subprotocols: door::subprotocols(check, raw),
+        limits: door::limits(&raw.limits),
+        heartbeat: raw.heartbeat.map_or(Duration::from_secs(20), |wait| wait.0),
+        anonymous: raw.anonymous.unwrap_or(false),
+        json: place.style,
+        frames: sent.frames,
+        name,
+        path,
+        lookups,
+        topics: distinct(sent.topics),
+        actions: distinct(sent.actions),
+    })
+}
+
+/// An endpoint's parts and those that come in with `include`.
+struct Gathered {
+    frames: Frames,
+    topics: Vec<Text>,
+    actions: Vec<Action>,
+}
+
+fn gather(check: &mut Check<'_>, place: &Place<'_>, span: &Range<usize>) -> Gathered {
+    let others = included(place.endpoints, place.own);
+    let mut written = !place.part(place.own).frames.0.is_empty();
+    for (from, include) in &others {
+        written |= !place.part(*from).frames.0.is_empty();
+        unguarded(check, place, *from, include);
+    }
+    if !written {
+        let message = format!(
+            "`{}` has no frames: it never sends an event",
+            place.own_name()
+        );
+        let help = "add [endpoint.frames] or include = [...]";
+        check.warn(span.clone(), message, help);
+    }
+    let mut union = Union::new(place.own);
+    let (mut topics, mut actions) = (Vec::new(), Vec::new());
+    // Errors in own parts are known since they were first read.
+    for (from, behalf) in std::iter::once((place.own, span.clone())).chain(others) {
+        check.behalf = Some(behalf);
+        union.add(check, place, from);
+        topics.extend(self::topics(check, place, from));
+        actions.extend(actions::actions(check, place, from));
+    }
+    check.behalf = None;
+    Gathered {
+        frames: union.frames,
+        topics,
+        actions,
+    }
+}
+
+/// Topics come in with an `include`, and the `permit` that guarded them does not.
+fn unguarded(check: &mut Check<'_>, place: &Place<'_>, from: usize, include: &Range<usize>) {
+    let (own, part) = (place.part(place.own), place.part(from));
+    if part.permit.is_some() && own.permit.is_none() && !part.topics.is_empty() {
+        let name = place.name(from);
+        let message = format!("the permit of `{name}` does not come in with its topics");
+        let help = format!("give `{}` a permit of its own", place.own_name());
+        check.warn(include.clone(), message, help);
+    }
+}
+
+fn distinct<T: PartialEq>(all: Vec<T>) -> Vec<T> {
+    let mut distinct = Vec::with_capacity(all.len());
+    for one in all {
+        if !distinct.contains(&one) {
+            distinct.push(one);
+        }
+    }
+    distinct
+}
+
+/// Own look-ups, then those that included templates may speak of. Each knows the
+/// ones before it.
+fn lookups(check: &mut Check<'_>, place: &mut Place<'_>) -> Vec<Lookup> {
+    let mut lookups: Vec<Lookup> = Vec::new();
+    place.lookups.clear();
+    let own = (place.own, None);
+    let others = included(place.endpoints, place.own);
+    let others = others
+        .into_iter()
+        .map(|(index, include)| (index, Some(include)));
+    for (from, include) in std::iter::once(own).chain(others) {
+        check.behalf = include;
+        for (name, raw) in &place.endpoints[from].get_ref().lookup.0 {
+            let name: Arc<str> = name.get_ref().as_str().into();
+            if place.lookups.contains(&name) {
+                continue;
+            }
+            lookups.extend(lookup(check, place, &name, raw));
+            place.lookups.push(name);
+        }
+    }
+    check.behalf = None;
+    lookups
+}
+
+fn lookup(
+    check: &mut Check<'_>,
+    place: &Place<'_>,
+    name: &Arc<str>,
+    raw: &Spanned<Short<raw::Lookup>>,
+) -> Option<Lookup> {
+    let reserved = ["data", "event", "user", "claims", "message"];
+    if reserved.contains(&&**name) || place.params.contains(name) {
+        let message = format!("`{name}` means something else in templates already");
+        check.error(
+            raw.span(),
+            message,
+            "give the look-up another name, such as me",
+        );
+    }
+    let (path, cache) = match raw.get_ref() {
+        Short::Word(path) => (Some(Spanned::new(raw.span(), path.clone())), None),
+        Short::Full(full) => (full.path.clone(), full.cache),
+        Short::Switch(_) => (None, None),
+    };
+    let Some(path) = path else {
+        check.error(
+            raw.span(),
+            "this look-up has no path",
+            "write me = \"/api/auth/me/\"",
+        );
+        return None;
+    };
+    Some(Lookup {
+        name: name.clone(),
+        path: check.path(&path, &place.vocabulary(false, false))?,
+        cache: cache.map_or(Duration::from_secs(5), |time| time.0),
+    })
+}
+
+/// What only shows when all endpoints are seen together.
+fn together(check: &mut Check<'_>, places: &[(Place<'_>, PathPattern)]) {
+    for (index, (place, path)) in places.iter().enumerate() {
+        let raw = place.part(place.own);
+        let (Some(name), Some(written)) = (&raw.name, &raw.path) else {
+            continue;
+        };
+        let mut earlier = places.iter().take(index);
+        if let Some((same, _)) = earlier.find(|(other, _)| other.own_name() == place.own_name()) {
+            let message = format!("two endpoints are called `{}`", name.get_ref());
+            let first = same.part(same.own).name.as_ref();
+            let problem =
+                Problem::error(name.span(), message).help("give one of them another name");
+            check
+                .problems
+                .push(second_place(problem, first, "the first"));
+        }
+        let mut earlier = places.iter().take(index);
+        if let Some((first, _)) = earlier.find(|(_, other)| other.covers(path)) {
+            let message = format!(
+                "this path is never reached: `{}` takes all of it",
+                first.own_name()
+            );
+            let problem = Problem::error(written.span(), message);
+            let problem =
+                problem.help("the first endpoint that fits serves: put the narrower one first");
+            check.problems.push(second_place(
+                problem,
+                first.part(first.own).path.as_ref(),
+                "taken here",
+            ));
+        }
+        if written.get_ref().starts_with("/outrigger/") {
+            let help = "choose a path that does not begin with /outrigger/";
+            check.error(
+                written.span(),
+                "paths under /outrigger/ are Outrigger's own",
+                help,
+            );
+        }
+    }
+}
+
+fn second_place(problem: Problem, place: Option<&Spanned<String>>, label: &str) -> Problem {
+    match place {
+        Some(place) => problem.other(place.span(), label),
+        None => problem,
+    }
+}

@@ -1,0 +1,206 @@
+//! The raw file becomes settings, and what its values mean together is judged.
+//! Every function here returns something usable even after it reported a problem,
+//! so that one mistake never hides another; with an error reported, nothing of it
+//! is used.
+
+mod actions;
+mod app;
+mod auth;
+mod door;
+mod endpoint;
+mod flags;
+mod frames;
+mod include;
+mod listen;
+mod process;
+mod source;
+
+use std::{collections::HashSet, ops::Range, path::Path, path::PathBuf};
+
+use toml::Spanned;
+
+use super::{
+    Overrides, Settings, raw,
+    report::Problem,
+    tree::{self, Tree},
+    words,
+};
+use crate::frame::{JsonStyle, Template, Text, Vocabulary};
+
+/// What the checks share: the world around the file, and what they found.
+pub(super) struct Check<'a> {
+    /// The folder that relative paths start from.
+    pub folder: &'a Path,
+    /// The environment's variables.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// What was found.
+    pub problems: Vec<Problem>,
+    /// Tables from which the reader took something: what is missing there was
+    /// not forgotten.
+    hurt: Vec<Range<usize>>,
+    /// Where errors were found already.
+    seen: HashSet<(usize, usize)>,
+    /// The `include` on whose behalf the parts of another endpoint are read.
+    behalf: Option<Range<usize>>,
+}
+
+/// Translates a file.
+pub(super) fn settings(check: &mut Check<'_>, file: &raw::File, over: &Overrides) -> Settings {
+    let (auth, jwks) = auth::auth(check, &file.auth);
+    Settings {
+        listen: listen::listen(check, &file.listen, over),
+        admin: listen::admin(check, file, over),
+        app: app::app(&file.app, over),
+        trusted: listen::trusted(check, &file.trust),
+        endpoints: endpoint::endpoints(check, file),
+        auth,
+        jwks,
+        webhook: source::webhook(check, &file.source),
+        flags: flags::flags(check, file),
+        feed: process::feed(&file.feed),
+        sse: source::sse(check, &file.source),
+        stop: process::stop(check, &file.stop),
+        log: process::log(check, &file.log),
+    }
+}
+
+impl<'a> Check<'a> {
+    /// Nothing found yet.
+    pub(super) fn new(
+        folder: &'a Path,
+        env: &'a dyn Fn(&str) -> Option<String>,
+        hurt: Vec<Range<usize>>,
+    ) -> Self {
+        Self {
+            folder,
+            env,
+            problems: Vec::new(),
+            hurt,
+            seen: HashSet::new(),
+            behalf: None,
+        }
+    }
+
+    /// Notes an error. One in an included part is the including endpoint's only
+    /// if the part is right where it is written.
+    fn error(&mut self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+        if self.hurt.contains(&span) {
+            return;
+        }
+        let known = !self.seen.insert((span.start, span.end));
+        let problem = match &self.behalf {
+            Some(_) if known => return,
+            Some(include) => {
+                Problem::error(include.clone(), message).other(span, "comes in with it")
+            }
+            None => Problem::error(span, message),
+        };
+        self.problems.push(problem.help(help));
+    }
+
+    /// Notes a warning.
+    fn warn(&mut self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+        if self.behalf.is_none() && !self.hurt.contains(&span) {
+            self.problems
+                .push(Problem::warning(span, message).help(help));
+        }
+    }
+
+    /// Compiles a string with references.
+    fn text(&mut self, text: &Spanned<String>, known: &Vocabulary) -> Option<Text> {
+        match Text::compile(text.get_ref(), known) {
+            Ok(text) => Some(text),
+            Err(message) => {
+                self.reference(text.span(), &message);
+                None
+            }
+        }
+    }
+
+    /// The same for a path on the app.
+    fn path(&mut self, text: &Spanned<String>, known: &Vocabulary) -> Option<Text> {
+        if !text.get_ref().starts_with('/') || text.get_ref().contains([' ', '#']) {
+            let message = format!("`{}` is not a path on the app", text.get_ref());
+            self.error(
+                text.span(),
+                message,
+                "write it from the slash on: /api/chats/{chat_id}/",
+            );
+            return None;
+        }
+        self.text(text, known)
+    }
+
+    /// Compiles a tree with references.
+    fn template(&mut self, tree: &Tree, style: JsonStyle, known: &Vocabulary) -> Option<Template> {
+        match Template::compile(&tree.get_ref().json(), style, known) {
+            Ok(template) => Some(template),
+            Err(faults) => {
+                for fault in faults {
+                    self.reference(tree::span_at(tree, &fault.path), &fault.message);
+                }
+                None
+            }
+        }
+    }
+
+    fn reference(&mut self, span: Range<usize>, said: &str) {
+        let (message, names) = said.split_once("; known are: ").unwrap_or((said, ""));
+        let written = message.trim_start_matches('{').split('}').next();
+        let near = nearest_reference(written.unwrap_or_default(), names);
+        let help = match (near, names) {
+            (_, "") if message.contains("written twice") => "write {{ for a brace".to_owned(),
+            (_, "") => "a reference is a name in braces, such as {data.id}".to_owned(),
+            (Some(near), names) => format!("did you mean {{{near}}}? Known here are: {names}"),
+            (None, names) => format!("known here are: {names}"),
+        };
+        self.error(span, message, help);
+    }
+
+    /// A variable of the environment.
+    fn variable(&mut self, name: &Spanned<String>) -> Option<String> {
+        let value = (self.env)(name.get_ref()).filter(|value| !value.is_empty());
+        if value.is_none() {
+            self.error(
+                name.span(),
+                format!("the environment has no variable `{}`", name.get_ref()),
+                "set it where Outrigger is started, or name another",
+            );
+        }
+        value
+    }
+
+    /// A path of the file system, relative ones from the folder of the config.
+    fn absolute(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// The bytes of a file.
+    fn file(&mut self, path: &Spanned<PathBuf>) -> Option<Vec<u8>> {
+        let full = self.absolute(path.get_ref());
+        match std::fs::read(&full) {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                let message = format!(
+                    "`{}` cannot be read: {}",
+                    path.get_ref().display(),
+                    error.kind()
+                );
+                let help = "a relative path starts from the folder of this file";
+                self.error(path.span(), message, help);
+                None
+            }
+        }
+    }
+}
+
+/// The name that was probably meant: its first word, if that is what is wrong.
+fn nearest_reference<'a>(written: &str, names: &'a str) -> Option<&'a str> {
+    let root = |name: &'a str| name.split('.').next().unwrap_or(name);
+    let first = written.split('.').next().unwrap_or_default();
+    let roots = || names.split(", ").map(root);
+    match roots().any(|known| known == first) {
+        true => None,
+        false => words::nearest(first, roots()),
+    }
+}

@@ -1,0 +1,275 @@
+//! The file as it is written. Each value is understood by itself (`value`,
+//! `tree`); what they mean together is the business of `check`. Nearly every key
+//! may be absent: defaults and what cannot be absent are also known there.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{
+    tree::Tree,
+    value::{
+        Algorithm, AppPath, Code, Count, Maybe, Method, Pairs, Percent, Reason, Server, Short,
+        Size, Socket, Status, Time, TokenSource, Url, User, Wait,
+    },
+};
+
+macro_rules! tables {
+    ($($name:ident { $($field:ident: $type:ty,)* })*) => {
+        $(
+            #[derive(Clone, Debug, Default, Deserialize)]
+            #[serde(deny_unknown_fields, default)]
+            pub(super) struct $name {
+                $(pub(super) $field: $type,)*
+            }
+        )*
+    };
+}
+
+tables! {
+    File {
+        listen: Listen,
+        app: App,
+        admin: Admin,
+        trust: Trust,
+        auth: Auth,
+        feed: Feed,
+        source: Source,
+        endpoint: Vec<Spanned<Endpoint>>,
+        flags: Pairs<Spanned<Short<Flag>>>,
+        stop: Stop,
+        log: Log,
+    }
+    Listen {
+        address: Maybe<Socket>,
+        tls: Maybe<Tls>,
+        limits: ListenLimits,
+    }
+    Tls {
+        certificate: Maybe<PathBuf>,
+        key: Maybe<PathBuf>,
+    }
+    ListenLimits {
+        max_connections: Option<Count>,
+        max_connections_per_address: Option<Count>,
+        header_timeout: Option<Wait>,
+        idle_timeout: Option<Wait>,
+        write_timeout: Option<Wait>,
+        max_header_bytes: Option<Size>,
+        max_headers: Option<Count>,
+    }
+    App {
+        address: Maybe<Server>,
+        connect_timeout: Option<Wait>,
+        response_timeout: Option<Wait>,
+        idle_timeout: Option<Wait>,
+        keep_alive: Option<Wait>,
+        max_connections: Option<Count>,
+    }
+    Admin {
+        address: Maybe<Socket>,
+        enabled: Option<bool>,
+    }
+    Trust {
+        proxies: Vec<Spanned<String>>,
+    }
+    Auth {
+        token: Option<Vec<TokenSource>>,
+        fall_through: Option<FallThrough>,
+        repeated: Option<Repeated>,
+        empty: Option<Empty>,
+        jwt: Maybe<Jwt>,
+        app: Maybe<AskApp>,
+    }
+    Jwt {
+        algorithms: Vec<Spanned<Algorithm>>,
+        secret: Maybe<String>,
+        secret_env: Maybe<String>,
+        secret_file: Maybe<PathBuf>,
+        public_key_file: Maybe<PathBuf>,
+        jwks_url: Maybe<Url>,
+        jwks_refresh: Option<Wait>,
+        jwks_cooldown: Option<Wait>,
+        user_claim: Option<String>,
+        issuers: Vec<String>,
+        audiences: Vec<String>,
+        require: Pairs<Tree>,
+        required_claims: Option<Vec<String>>,
+        leeway: Option<Time>,
+        refuse_future_iat: Option<bool>,
+    }
+    AskApp {
+        url: Maybe<AppPath>,
+        user: Maybe<String>,
+        cache: Option<Time>,
+        timeout: Option<Wait>,
+    }
+    Feed {
+        memory: Memory,
+    }
+    Memory {
+        keep: Option<Wait>,
+        max_events: Option<Count>,
+        max_bytes: Option<Size>,
+    }
+    Source {
+        webhook: Maybe<Webhook>,
+        sse: Maybe<Sse>,
+    }
+    Webhook {
+        secret_env: Maybe<String>,
+        secrets_env: Vec<Spanned<String>>,
+        secret_file: Maybe<PathBuf>,
+        tolerance: Option<Wait>,
+        max_body: Option<Size>,
+    }
+    Sse {
+        url: Maybe<Url>,
+        headers: Pairs<Spanned<Short<FromEnv>>>,
+        silence: Option<Wait>,
+        max_backoff: Option<Wait>,
+    }
+    FromEnv {
+        env: String,
+    }
+    Endpoint {
+        name: Maybe<String>,
+        path: Maybe<String>,
+        rollout: Maybe<Short<Rollout>>,
+        anonymous: Option<bool>,
+        permit: Maybe<Permit>,
+        lookup: Pairs<Spanned<Short<Lookup>>>,
+        topics: Vec<Spanned<String>>,
+        frames: Pairs<Tree>,
+        actions: Vec<Spanned<Action>>,
+        include: Vec<Spanned<String>>,
+        welcome: Option<Tree>,
+        welcome_text: Maybe<String>,
+        on_invalid_json: Maybe<Answer>,
+        refuse: Refuse,
+        json: Option<Json>,
+        subprotocols: Vec<Spanned<String>>,
+        origins: Maybe<Short<Vec<Spanned<String>>>>,
+        expiry: Maybe<Short<Expiry>>,
+        heartbeat: Option<Wait>,
+        limits: Limits,
+    }
+    Rollout {
+        percent: Option<Percent>,
+        always: Vec<User>,
+        never: Vec<User>,
+        salt: Option<String>,
+    }
+    Permit {
+        own: Maybe<String>,
+        claim: Maybe<String>,
+        value: Maybe<String>,
+        ask_app: Maybe<String>,
+        cache: Option<Time>,
+    }
+    Lookup {
+        path: Maybe<String>,
+        cache: Option<Time>,
+    }
+    Action {
+        when: Pairs<Tree>,
+        call: Maybe<Call>,
+        publish: Maybe<Publish>,
+        reply: Option<Tree>,
+        reply_text: Maybe<String>,
+        ignore: Maybe<bool>,
+    }
+    Call {
+        method: Option<Method>,
+        path: Maybe<String>,
+        headers: Pairs<Spanned<String>>,
+        body: Option<Tree>,
+        timeout: Option<Wait>,
+        reply: Option<Tree>,
+        reply_text: Maybe<String>,
+        on_failure: Maybe<Answer>,
+    }
+    Publish {
+        r#type: Maybe<String>,
+        topics: Vec<Spanned<String>>,
+        users: Vec<Spanned<String>>,
+        except: Option<Except>,
+        ephemeral: bool,
+        data: Option<Tree>,
+    }
+    Answer {
+        reply: Option<Tree>,
+        reply_text: Maybe<String>,
+    }
+    Refuse {
+        no_token: Maybe<Refusal>,
+        bad_token: Maybe<Refusal>,
+        not_permitted: Maybe<Refusal>,
+    }
+    Refusal {
+        http: Option<Status>,
+        close: Option<Code>,
+        reason: Maybe<Reason>,
+    }
+    Expiry {
+        close: Option<Code>,
+        grace: Option<Time>,
+    }
+    Limits {
+        max_sessions: Option<Count>,
+        max_sessions_per_user: Option<Count>,
+        max_message: Option<Size>,
+        max_rate: Option<Count>,
+        outbox_frames: Option<Count>,
+        outbox_bytes: Option<Size>,
+        write_timeout: Option<Wait>,
+    }
+    Flag {
+        percent: Option<Percent>,
+        always: Vec<User>,
+        never: Vec<User>,
+        salt: Option<String>,
+        on: Option<Tree>,
+        off: Option<Tree>,
+    }
+    Stop {
+        notice: Option<Time>,
+        spread: Option<Time>,
+        deadline: Maybe<Wait>,
+    }
+    Log {
+        format: Option<LogFormat>,
+        level: Maybe<String>,
+        access: Option<bool>,
+    }
+}
+
+macro_rules! words {
+    ($($name:ident { $($variant:ident,)* })*) => {
+        $(
+            #[derive(Clone, Copy, Debug, Deserialize)]
+            #[serde(rename_all = "snake_case")]
+            pub(super) enum $name {
+                $($variant,)*
+            }
+        )*
+    };
+}
+
+words! {
+    FallThrough { Absent, Invalid, }
+    Repeated { First, Last, }
+    Empty { Absent, Bad, }
+    Json { Compact, Python, }
+    LogFormat { Text, Json, }
+}
+
+/// Whom a published event leaves out.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Except {
+    #[serde(rename = "self")]
+    Socket,
+    User,
+}
