@@ -160,8 +160,8 @@ metrics! {
     config_stale: Gauge = Gauge::default(), "1 while the file on disk is refused and an older table runs";
     /// The running table.
     config_generation: Gauge = Gauge::default(), "The generation of the running table";
-    /// Attempts to read the app's event stream.
-    sse_connects: Family<Ended, Counter> = Family::default(), "Attempts to read the app's event stream, by result";
+    /// Attempts to read the app's event stream, and how it ended.
+    sse_connects: Family<Ended, Counter> = Family::default(), "Attempts to read the app's event stream and its ends, by result";
     /// Fetches of the key set.
     jwks_fetches: Family<Ended, Counter> = Family::default(), "Fetches of the JWKS, by result";
     /// How far the stop has come.
