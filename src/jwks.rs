@@ -23,7 +23,7 @@ use tracing::{info, warn};
 use crate::{
     auth::{KeySet, NotAKey},
     metrics::{Ended, Metrics},
-    upstream::{Address, CallError, CallRequest, Upstream},
+    upstream::{self, Address, CallError, CallRequest, Upstream},
 };
 
 /// For one fetch as a whole: clients with an unknown key wait for it.
@@ -51,6 +51,35 @@ pub struct Settings {
     pub cooldown: Duration,
     /// The set that is kept.
     pub keys: KeySet,
+}
+
+impl Settings {
+    /// Whether both follow the same document in the same way.
+    pub fn same_place(&self, other: &Self) -> bool {
+        let place = |settings: &Self| {
+            let Self {
+                address,
+                path,
+                refresh,
+                cooldown,
+                keys: _,
+            } = settings.clone();
+            (address, path, refresh, cooldown)
+        };
+        place(self) == place(other)
+    }
+
+    /// The server, as one to connect to.
+    pub fn upstream(&self) -> upstream::Settings {
+        upstream::Settings {
+            address: self.address.clone(),
+            connect_timeout: FETCH_TIMEOUT,
+            response_timeout: FETCH_TIMEOUT,
+            idle_timeout: FETCH_TIMEOUT,
+            keep_alive: Duration::ZERO,
+            max_connections: 1,
+        }
+    }
 }
 
 /// A key set that follows its document.
@@ -82,6 +111,11 @@ enum FetchError {
 }
 
 impl Jwks {
+    /// The keys of the document of the moment.
+    pub fn keys(&self) -> &KeySet {
+        &self.settings.keys
+    }
+
     /// Makes it; nothing is fetched before [`Jwks::run`].
     pub fn new(settings: Settings, upstream: Arc<Upstream>, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
@@ -212,7 +246,6 @@ mod tests {
     };
 
     use super::*;
-    use crate::upstream;
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -6,6 +6,7 @@
 //! `docs/architecture.md` shows the rooms and what each may import.
 
 pub mod admin;
+pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod config;
@@ -18,10 +19,12 @@ pub mod jwks;
 pub mod listen;
 pub mod logs;
 pub mod metrics;
+pub mod reload;
 pub mod reply;
 pub mod rollout;
 pub mod routes;
 pub mod secret;
+pub mod service;
 pub mod session;
 pub mod source;
 pub mod upstream;

@@ -56,10 +56,20 @@ pub async fn forward(
 pub enum Fault {
     /// The app could not be asked.
     #[error(transparent)]
-    App(#[from] SendError),
+    App(SendError),
     /// The client's body broke off or stood still.
     #[error("the client's request broke off: {0}")]
     Client(String),
+}
+
+impl From<SendError> for Fault {
+    /// The app is not to blame for a body that the client did not send.
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Broken(error) if error.is_user() => Self::Client(error.to_string()),
+            other => Self::App(other),
+        }
+    }
 }
 
 impl Fault {

@@ -31,6 +31,16 @@ pub struct Door {
     pub tls: Option<TlsAcceptor>,
 }
 
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tls = self.tls.is_some();
+        f.debug_struct("Door")
+            .field("limits", &self.limits)
+            .field("tls", &tls)
+            .finish()
+    }
+}
+
 /// An open listening socket.
 #[derive(Debug)]
 pub struct Listener {
@@ -79,7 +89,12 @@ impl Listener {
             let door = door.borrow().clone();
             match slots.take(address.ip().to_canonical(), &door.limits) {
                 Ok(slot) => {
-                    let accepted = Accepted { tcp, address, slot, door };
+                    let accepted = Accepted {
+                        tcp,
+                        address,
+                        slot,
+                        door,
+                    };
                     tracker.spawn(connection::serve(accepted, service.clone(), stop.clone()));
                 }
                 Err(limit) => {
@@ -93,11 +108,13 @@ impl Listener {
 
     /// The next connection. A client that is gone again is its own affair; when
     /// the system has no descriptors left, asking again at once would not help.
-    async fn accept(&self) -> (TcpStream, SocketAddr) {
+    pub async fn accept(&self) -> (TcpStream, SocketAddr) {
         loop {
             match self.tcp.accept().await {
                 Ok(accepted) => return accepted,
-                Err(error) if is_the_clients(&error) => debug!(%error, "Connection gone before it was accepted"),
+                Err(error) if is_the_clients(&error) => {
+                    debug!(%error, "Connection gone before it was accepted")
+                }
                 Err(error) => {
                     warn!(%error, "Cannot accept connections; trying again in a second");
                     sleep(Duration::from_secs(1)).await;
@@ -109,5 +126,8 @@ impl Listener {
 
 fn is_the_clients(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
 }

@@ -27,20 +27,37 @@ pub(super) struct Accepted {
 
 /// Serves a connection to its end.
 pub(super) async fn serve(accepted: Accepted, service: Arc<Service>, stop: CancellationToken) {
-    let Accepted { tcp, address, slot, door } = accepted;
+    let Accepted {
+        tcp,
+        address,
+        slot,
+        door,
+    } = accepted;
     let Door { limits, tls } = door;
     let secure = tls.is_some();
     let stream = match open(tcp, tls, &limits).await {
         Ok(stream) => stream,
         Err(error) => {
-            service.metrics().connections_refused.get_or_create(&Ended { result: "handshake" }).inc();
+            service
+                .metrics()
+                .connections_refused
+                .get_or_create(&Ended {
+                    result: "handshake",
+                })
+                .inc();
             return debug!(%error, %address, "Connection refused");
         }
     };
     let interim = Arc::new(Interim::default());
     let activity = service.watchdog().watch();
     let wire = Wire::new(stream, interim.clone(), activity.clone());
-    let peer = Arc::new(Peer { address, secure, interim, activity, slot: Arc::new(slot) });
+    let peer = Arc::new(Peer {
+        address,
+        secure,
+        interim,
+        activity,
+        slot: Arc::new(slot),
+    });
     converse(wire, peer, &limits, service, stop).await;
 }
 
@@ -53,7 +70,13 @@ async fn open(tcp: TcpStream, tls: Option<TlsAcceptor>, limits: &Limits) -> io::
     Ok(Stream::Tls(Box::new(stream.into())))
 }
 
-async fn converse(wire: Wire, peer: Arc<Peer>, limits: &Limits, service: Arc<Service>, stop: CancellationToken) {
+async fn converse(
+    wire: Wire,
+    peer: Arc<Peer>,
+    limits: &Limits,
+    service: Arc<Service>,
+    stop: CancellationToken,
+) {
     let activity = peer.activity.clone();
     let address = peer.address;
     let metrics = service.metrics().clone();
@@ -85,8 +108,15 @@ async fn converse(wire: Wire, peer: Arc<Peer>, limits: &Limits, service: Arc<Ser
         }
     };
     if let Err(error) = ended {
-        let reason = if error.is_parse() { "malformed" } else { "broken" };
-        metrics.requests_refused.get_or_create(&Ended { result: reason }).inc();
+        let reason = if error.is_parse() {
+            "malformed"
+        } else {
+            "broken"
+        };
+        metrics
+            .requests_refused
+            .get_or_create(&Ended { result: reason })
+            .inc();
         debug!(%error, %address, "Connection ended badly");
     }
 }

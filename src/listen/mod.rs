@@ -1,13 +1,13 @@
 //! The front door: accepting, TLS, limits, one task per connection.
 
-//mod accept;
-//mod connection;
-//mod slots;
+mod accept;
+mod connection;
+mod slots;
 mod tls;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-//pub use accept::{Door, Listener};
+pub use accept::{Door, Listener};
 pub use tls::{TlsError, acceptor};
 
 /// How clients are let in.

@@ -31,11 +31,18 @@ pub(super) struct Slot {
 
 impl Slots {
     pub(super) fn new(metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { counts: Mutex::default(), metrics })
+        Arc::new(Self {
+            counts: Mutex::default(),
+            metrics,
+        })
     }
 
     /// Takes a slot, or names the limit that is reached.
-    pub(super) fn take(self: &Arc<Self>, address: IpAddr, limits: &Limits) -> Result<Slot, &'static str> {
+    pub(super) fn take(
+        self: &Arc<Self>,
+        address: IpAddr,
+        limits: &Limits,
+    ) -> Result<Slot, &'static str> {
         let mut counts = self.lock();
         if counts.total >= limits.max_connections {
             return Err("max_connections");
@@ -47,7 +54,10 @@ impl Slots {
         *here += 1;
         counts.total += 1;
         self.metrics.connections.inc();
-        Ok(Slot { address, slots: self.clone() })
+        Ok(Slot {
+            address,
+            slots: self.clone(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {

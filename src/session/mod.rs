@@ -28,7 +28,7 @@ use crate::{
 
 pub use close::CloseReason;
 pub use identify::Who;
-pub use open::Opened;
+pub use open::{Held, Opened};
 pub use registry::{Listed, Registry};
 
 /// What all sessions share.
@@ -43,16 +43,19 @@ pub struct Sessions {
     tracker: TaskTracker,
     /// Everybody goes home.
     stop: CancellationToken,
+    /// Whatever is left is cut.
+    cut: CancellationToken,
 }
 
 impl Sessions {
-    /// Nobody is here yet. Sessions run on `tracker` until they end or `stop`.
+    /// Nobody is here yet. Sessions run on `tracker` until they end or are sent home
+    /// by `stop`; tunnels, whose end is the app's to tell, until `cut`.
     pub fn new(
         (hub, feed): (Arc<Hub>, Arc<Feed>),
         tables: Tables,
         metrics: Arc<Metrics>,
         tracker: TaskTracker,
-        stop: CancellationToken,
+        (stop, cut): (CancellationToken, CancellationToken),
     ) -> Arc<Self> {
         let registry = Registry::new(metrics.clone());
         let asks = ask::Asks::default();
@@ -65,6 +68,7 @@ impl Sessions {
             asks,
             tracker,
             stop,
+            cut,
         })
     }
 
@@ -76,6 +80,11 @@ impl Sessions {
     /// Runs something to its end, counted among what a stop waits for.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tracker.spawn(task);
+    }
+
+    /// Ends what is carried through as bytes, after the sessions have gone home.
+    pub fn relays_end(&self) -> CancellationToken {
+        self.cut.clone()
     }
 
     fn count(

@@ -96,28 +96,45 @@ impl Activity {
 }
 
 /// Looks at all connections.
-#[derive(Debug, Default)]
-pub struct Watchdog(Mutex<Vec<Weak<Activity>>>);
+#[derive(Debug)]
+pub struct Watchdog {
+    watched: Mutex<Vec<Weak<Activity>>>,
+    limits: Mutex<Timeouts>,
+}
 
 impl Watchdog {
+    /// Nobody is watched yet.
+    pub fn new(limits: Timeouts) -> Self {
+        Self {
+            watched: Mutex::default(),
+            limits: Mutex::new(limits),
+        }
+    }
+
+    /// From now on these limits hold, for open connections too.
+    pub fn set_limits(&self, limits: Timeouts) {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
     /// A connection to look at as long as it lives.
     pub fn watch(&self) -> Arc<Activity> {
         let activity = Arc::default();
-        let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         watched.push(Arc::downgrade(&activity));
         activity
     }
 
     /// Looks until it is told to stop.
-    pub async fn run(&self, limits: Timeouts, stop: CancellationToken) {
+    pub async fn run(&self, stop: CancellationToken) {
         let mut tick = interval(TICK);
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            let limits = *self.limits.lock().unwrap_or_else(PoisonError::into_inner);
             self.look(&limits);
         }
     }
 
     fn look(&self, limits: &Timeouts) {
-        let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         watched.retain(|activity| {
             activity
                 .upgrade()

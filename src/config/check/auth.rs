@@ -199,8 +199,12 @@ fn keys(
         _ => None,
     };
     if let Some(secret) = secret {
-        short_secret(check, secret.len(), span);
-        return Some(KeySet::secret(&Secret::new(secret)));
+        short_secret(check, secret.len(), span.clone());
+        let keys = KeySet::secret(&Secret::new(secret), algorithms);
+        let help = "a secret is for HS256, HS384 and HS512";
+        return keys
+            .map_err(|error| check.error(span, error.to_string(), help))
+            .ok();
     }
     let Some(path) = &raw.public_key_file else {
         return Some(KeySet::empty());

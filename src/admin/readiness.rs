@@ -1,0 +1,79 @@
+//! How far the process has come in its life, for balancers and operators.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
+};
+
+use http::{Response, StatusCode};
+
+use crate::{
+    metrics::Metrics,
+    reply::{self, Body},
+};
+
+/// The phases of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Not ready yet.
+    Starting,
+    /// Serving.
+    Running,
+    /// Serving, but balancers should look elsewhere.
+    Draining,
+    /// No more connections and no more events.
+    DoorClosed,
+    /// Sessions are being closed, spread over time.
+    GoingHome,
+    /// Nothing is left.
+    Stopped,
+}
+
+/// Names by phase, in their order.
+const NAMES: [&str; 6] = [
+    "starting",
+    "running",
+    "draining",
+    "door closed",
+    "sending sessions home",
+    "stopped",
+];
+
+/// The phase of the moment.
+#[derive(Debug)]
+pub struct Readiness {
+    phase: AtomicU8,
+    metrics: Arc<Metrics>,
+}
+
+impl Readiness {
+    /// A process that starts.
+    pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            phase: AtomicU8::new(Phase::Starting as u8),
+            metrics,
+        })
+    }
+
+    /// Goes into a phase.
+    pub fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Release);
+        self.metrics.stop_phase.set(i64::from(
+            (phase as u8).saturating_sub(Phase::Running as u8),
+        ));
+    }
+
+    /// 200 while serving, else 503 with the phase.
+    pub(super) fn answer(&self) -> Response<Body> {
+        let phase = self.phase.load(Ordering::Acquire);
+        let running = phase == Phase::Running as u8;
+        let status = if running {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        let name = NAMES.get(usize::from(phase)).copied().unwrap_or_default();
+        reply::text(status, format!("{name}\n"))
+    }
+}

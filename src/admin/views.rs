@@ -1,0 +1,116 @@
+//! What the admin port shows.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use serde_json::{Value, json};
+
+use crate::{
+    event::UserId,
+    frame::Text,
+    metrics::Metrics,
+    reload::Reloader,
+    reply::{self, Body},
+    rollout::{Rollout, Share},
+    routes::{Endpoint, RouteTable},
+    session::Registry,
+};
+
+/// Sessions shown at most: a page is for people.
+const MAX_SESSIONS: usize = 1000;
+
+const INDEX: &str = "/live      200 while the process answers
+/ready     200 while it should get traffic, else 503 with the phase
+/metrics   counters for Prometheus (OpenMetrics text)
+/routes    the running table, and whether the file on disk is in force
+/sessions  open sessions, oldest first
+";
+
+pub(super) fn index() -> Response<Body> {
+    reply::text(StatusCode::OK, INDEX)
+}
+
+pub(super) fn metrics(metrics: &Metrics) -> Response<Body> {
+    let mut response = reply::text(StatusCode::OK, metrics.text());
+    let kind =
+        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+pub(super) fn routes(reloader: &Reloader) -> Response<Body> {
+    let table = reloader.tables().borrow().clone();
+    let status = reloader.status();
+    pretty(&json!({
+        "generation": table.generation,
+        "since": seconds(status.since),
+        "file": reloader.path().map(|path| path.display().to_string()),
+        "file_is_in_force": status.refused.is_none() && status.needs_restart.is_empty(),
+        "refused": status.refused,
+        "needs_restart": status.needs_restart,
+        "app": table.app.settings().address.to_string(),
+        "webhook": table.webhook.is_some(),
+        "endpoints": endpoints(&table),
+        "flags": table.flags.iter().map(|flag| json!({
+            "name": flag.name, "rollout": rollout(&flag.rollout), "on": flag.on, "off": flag.off,
+        })).collect::<Vec<_>>(),
+    }))
+}
+
+fn endpoints(table: &RouteTable) -> Vec<Value> {
+    let endpoint = |endpoint: &Endpoint| {
+        json!({
+            "name": endpoint.name,
+            "path": endpoint.path.source(),
+            "topics": endpoint.topics.iter().map(Text::source).collect::<Vec<_>>(),
+            "frames": endpoint.frames.kinds(),
+            "actions": endpoint.actions.len(),
+            "rollout": rollout(&endpoint.rollout),
+        })
+    };
+    table
+        .endpoints
+        .iter()
+        .map(|found| endpoint(found))
+        .collect()
+}
+
+fn rollout(rollout: &Rollout) -> Value {
+    let users = |list: &std::collections::HashSet<UserId>| {
+        let mut list: Vec<_> = list.iter().map(|user| user.as_str().to_owned()).collect();
+        list.sort_unstable();
+        list
+    };
+    let percent = match rollout.share {
+        Share::Off => 0.0,
+        Share::Percent(percent) => percent,
+        Share::On => 100.0,
+    };
+    json!({ "percent": percent, "always": users(&rollout.always), "never": users(&rollout.never) })
+}
+
+pub(super) fn sessions(registry: &Registry) -> Response<Body> {
+    let shown = registry.list(MAX_SESSIONS);
+    let shown = shown.iter().map(|listed| {
+        json!({
+            "session": listed.session.to_string(),
+            "endpoint": listed.endpoint,
+            "user": listed.user.as_ref().map(UserId::as_str),
+            "leg": listed.leg.to_string(),
+            "address": listed.address.to_string(),
+            "since": seconds(listed.since),
+        })
+    });
+    pretty(&json!({ "open": registry.len(), "shown": shown.collect::<Vec<_>>() }))
+}
+
+/// Unix time.
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}
+
+fn pretty(value: &Value) -> Response<Body> {
+    reply::json(StatusCode::OK, format!("{value:#}\n"))
+}

@@ -1,0 +1,357 @@
+//! The file changed: check it, then swap the table whole or keep the old one.
+//!
+//! What did not change is carried over as it is, so that nobody notices: the app's
+//! pool, endpoints (and with them their sessions), key sets, the event stream.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use tokio::{sync::watch, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info, warn};
+
+use crate::{
+    config::{self, Overrides, Report, Settings},
+    feed::Feed,
+    jwks::{self, Jwks},
+    listen::{self, Door},
+    metrics::{Ended, Metrics},
+    routes::{Auth, Method, RouteTable, Tables},
+    source::sse,
+    upstream::Upstream,
+    wire::{Timeouts, Watchdog},
+};
+
+/// Makes tables out of settings and hands them out.
+#[derive(Debug)]
+pub struct Reloader {
+    path: Option<PathBuf>,
+    overrides: Overrides,
+    tables: watch::Sender<Arc<RouteTable>>,
+    door: watch::Sender<Door>,
+    rooms: Rooms,
+    state: Mutex<State>,
+}
+
+/// What tables are made with, and where their tasks run.
+#[derive(Clone, Debug)]
+pub struct Rooms {
+    /// The feed that sources fill.
+    pub feed: Arc<Feed>,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// Where tasks run.
+    pub tracker: TaskTracker,
+    /// Ends them.
+    pub stop: CancellationToken,
+}
+
+/// What the admin view tells about the file.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// The running table.
+    pub generation: u64,
+    /// Since when it runs.
+    pub since: SystemTime,
+    /// Why the file on disk is not what runs.
+    pub refused: Option<String>,
+    /// What the file says and only a restart brings into force.
+    pub needs_restart: Vec<&'static str>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// As at the start of the process, for what needs a restart.
+    started: Arc<Settings>,
+    jwks: Option<Running<jwks::Settings, Arc<Jwks>>>,
+    sse: Option<Running<sse::Settings, ()>>,
+    status: Status,
+}
+
+/// A task that lives as long as the settings it was started with.
+#[derive(Debug)]
+struct Running<S, H> {
+    settings: S,
+    handle: H,
+    _stop: tokio_util::sync::DropGuard,
+}
+
+impl Reloader {
+    /// Makes the first table.
+    ///
+    /// # Errors
+    /// The certificate cannot be used.
+    pub fn new(
+        settings: Settings,
+        (path, overrides): (Option<PathBuf>, Overrides),
+        rooms: Rooms,
+    ) -> Result<Arc<Self>, listen::TlsError> {
+        let door = door(&settings)?;
+        let started = Arc::new(settings);
+        let status = Status {
+            generation: 1,
+            since: SystemTime::now(),
+            refused: None,
+            needs_restart: Vec::new(),
+        };
+        let mut state = State {
+            started: started.clone(),
+            jwks: None,
+            sse: None,
+            status,
+        };
+        let table = rooms.table(&started, None, &mut state);
+        rooms.metrics.config_generation.set(1);
+        Ok(Arc::new(Self {
+            path,
+            overrides,
+            tables: watch::Sender::new(Arc::new(table)),
+            door: watch::Sender::new(door),
+            rooms,
+            state: Mutex::new(state),
+        }))
+    }
+
+    /// The table of the moment.
+    pub fn tables(&self) -> Tables {
+        self.tables.subscribe()
+    }
+
+    /// What new connections meet.
+    pub fn door(&self) -> watch::Receiver<Door> {
+        self.door.subscribe()
+    }
+
+    /// The file that is watched, if there is one.
+    pub fn path(&self) -> Option<&PathBuf> {
+        self.path.as_ref()
+    }
+
+    /// What the admin view tells.
+    pub fn status(&self) -> Status {
+        self.lock().status.clone()
+    }
+
+    /// Takes up a new text, or keeps the running table and says why.
+    pub fn reload(&self, text: &str, watchdog: &Watchdog) {
+        let Some(path) = &self.path else { return };
+        let began = Instant::now();
+        let loaded = config::parse(text, path, &self.overrides, &config::environment);
+        let result = match loaded.map_err(|report| Refused::Report(Box::new(report))) {
+            Ok(loaded) => {
+                warn_of(&loaded.warnings);
+                self.apply(loaded.settings, watchdog)
+            }
+            Err(refused) => Err(refused),
+        };
+        match result {
+            Ok(generation) => {
+                let took = began.elapsed();
+                info!(generation, ?took, "Reloaded");
+            }
+            Err(refused) => self.refuse(refused.to_string()),
+        }
+    }
+
+    fn apply(&self, settings: Settings, watchdog: &Watchdog) -> Result<u64, Refused> {
+        let door = door(&settings)?;
+        let mut state = self.lock();
+        let needs_restart = config::needs_restart(&state.started, &settings);
+        for key in &needs_restart {
+            warn!(key, "This change needs a restart; all others are in force");
+        }
+        let old = self.tables.borrow().clone();
+        let table = self.rooms.table(&settings, Some(&old), &mut state);
+        let generation = table.generation;
+        watchdog.set_limits(timeouts(&door));
+        self.door.send_replace(door);
+        self.tables.send_replace(Arc::new(table));
+        state.status = Status {
+            generation,
+            since: SystemTime::now(),
+            refused: None,
+            needs_restart,
+        };
+        self.count("applied", 0);
+        self.rooms
+            .metrics
+            .config_generation
+            .set(i64::try_from(generation).unwrap_or(i64::MAX));
+        Ok(generation)
+    }
+
+    fn refuse(&self, why: String) {
+        error!("Reload refused; keeping the running table\n{why}");
+        self.lock().status.refused = Some(why);
+        self.count("refused", 1);
+    }
+
+    fn count(&self, result: &'static str, stale: i64) {
+        self.rooms
+            .metrics
+            .reloads
+            .get_or_create(&Ended { result })
+            .inc();
+        self.rooms.metrics.config_stale.set(stale);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a text is not taken up.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("{}", .0.render(false))]
+    Report(Box<Report>),
+    #[error(transparent)]
+    Tls(#[from] listen::TlsError),
+}
+
+impl Rooms {
+    /// A table out of settings and whatever of the old one has not changed.
+    fn table(
+        &self,
+        settings: &Settings,
+        old: Option<&RouteTable>,
+        state: &mut State,
+    ) -> RouteTable {
+        let jwks = self.jwks(settings.jwks.as_ref(), &mut state.jwks);
+        self.follow_stream(settings.sse.as_ref(), &mut state.sse);
+        RouteTable {
+            generation: old.map_or(1, |old| old.generation + 1),
+            app: self.app(settings, old),
+            trusted: settings.trusted.clone(),
+            auth: with_keys(&settings.auth, jwks.as_ref()),
+            endpoints: settings
+                .endpoints
+                .iter()
+                .map(|endpoint| kept(endpoint, old))
+                .collect(),
+            webhook: settings.webhook.clone(),
+            flags: settings.flags.clone(),
+            jwks,
+            spread: settings.stop.spread,
+        }
+    }
+
+    fn app(&self, settings: &Settings, old: Option<&RouteTable>) -> Arc<Upstream> {
+        match old
+            .map(|old| &old.app)
+            .filter(|app| *app.settings() == settings.app)
+        {
+            Some(app) => app.clone(),
+            None => Upstream::new(settings.app.clone(), self.metrics.clone()),
+        }
+    }
+
+    fn jwks(
+        &self,
+        wanted: Option<&jwks::Settings>,
+        running: &mut Option<Running<jwks::Settings, Arc<Jwks>>>,
+    ) -> Option<Arc<Jwks>> {
+        let same = |running: &&Running<jwks::Settings, _>| {
+            wanted.is_some_and(|wanted| wanted.same_place(&running.settings))
+        };
+        if let Some(running) = running.as_ref().filter(same) {
+            return Some(running.handle.clone());
+        }
+        *running = wanted.map(|wanted| {
+            let upstream = Upstream::new(wanted.upstream(), self.metrics.clone());
+            let handle = Jwks::new(wanted.clone(), upstream, self.metrics.clone());
+            let stop = self.stop.child_token();
+            let (task, token) = (handle.clone(), stop.clone());
+            self.tracker.spawn(async move { task.run(token).await });
+            Running {
+                settings: wanted.clone(),
+                handle,
+                _stop: stop.drop_guard(),
+            }
+        });
+        running.as_ref().map(|running| running.handle.clone())
+    }
+
+    fn follow_stream(
+        &self,
+        wanted: Option<&sse::Settings>,
+        running: &mut Option<Running<sse::Settings, ()>>,
+    ) {
+        if running.as_ref().map(|running| &running.settings) == wanted {
+            return;
+        }
+        *running = wanted.map(|wanted| {
+            let upstream = Upstream::new(wanted.upstream(), self.metrics.clone());
+            let source = sse::Source::new(
+                wanted.clone(),
+                upstream,
+                self.feed.clone(),
+                self.metrics.clone(),
+            );
+            let stop = self.stop.child_token();
+            self.tracker.spawn(source.run(stop.clone()));
+            Running {
+                settings: wanted.clone(),
+                handle: (),
+                _stop: stop.drop_guard(),
+            }
+        });
+    }
+}
+
+/// An endpoint that is as it was stays the very same one: its sessions see that
+/// nothing concerns them.
+fn kept(
+    endpoint: &crate::routes::Endpoint,
+    old: Option<&RouteTable>,
+) -> Arc<crate::routes::Endpoint> {
+    match old
+        .and_then(|old| old.endpoint(&endpoint.name))
+        .filter(|old| ***old == *endpoint)
+    {
+        Some(same) => same.clone(),
+        None => Arc::new(endpoint.clone()),
+    }
+}
+
+/// The rules of the file with the keys that are kept up to date.
+fn with_keys(auth: &Auth, jwks: Option<&Arc<Jwks>>) -> Auth {
+    let mut auth = auth.clone();
+    if let (Method::Jwt(verifier), Some(jwks)) = (&mut auth.method, jwks) {
+        Arc::make_mut(verifier).keys = jwks.keys().clone();
+    }
+    auth
+}
+
+fn door(settings: &Settings) -> Result<Door, listen::TlsError> {
+    let tls = settings
+        .listen
+        .tls
+        .as_ref()
+        .map(listen::acceptor)
+        .transpose()?;
+    Ok(Door {
+        limits: settings.listen.limits.clone(),
+        tls,
+    })
+}
+
+/// The watchdog's part of the limits.
+pub fn timeouts(door: &Door) -> Timeouts {
+    let limits = &door.limits;
+    Timeouts {
+        idle: limits.idle_timeout,
+        header: limits.header_timeout,
+        write: limits.write_timeout,
+    }
+}
+
+/// Logs what somebody should look at.
+pub fn warn_of(warnings: &Report) {
+    if !warnings.is_empty() {
+        warn!("The config can be used, but\n{}", warnings.render(false));
+    }
+}

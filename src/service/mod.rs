@@ -1,0 +1,221 @@
+//! One request in, one decision: forward, tunnel, session, webhook or flags.
+//!
+//! Called by each connection. It reads the table of the moment, hands the request
+//! to the room that owns the answer, and counts and logs how it ended.
+
+mod finish;
+mod flags;
+mod webhook;
+
+use std::{sync::Arc, time::Duration};
+
+use http::{
+    HeaderName, HeaderValue, Request, Response, StatusCode, header::CONNECTION, header::UPGRADE,
+};
+use hyper::body::Incoming;
+use tracing::{debug, warn};
+
+use crate::{
+    feed::Feed,
+    forward::{self, Fault, Tunnel, Tunnelled},
+    metrics::{Ended, Metrics},
+    reply::{self, Body},
+    routes::{Route, RouteTable, Tables},
+    session::{Held, Opened, Sessions},
+    wire::{Peer, Phase, Watchdog},
+};
+
+use finish::Finish;
+pub use finish::Tracked;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Everything a request may need.
+#[derive(Debug)]
+pub struct Service {
+    tables: Tables,
+    sessions: Arc<Sessions>,
+    feed: Arc<Feed>,
+    metrics: Arc<Metrics>,
+    watchdog: Watchdog,
+    ids: finish::RequestIds,
+    access_log: bool,
+}
+
+/// A response and whose doing it is if it is an error.
+type Answer = (Response<Body>, &'static str);
+
+impl Service {
+    /// Puts the rooms together.
+    pub fn new(
+        tables: Tables,
+        sessions: Arc<Sessions>,
+        feed: Arc<Feed>,
+        metrics: Arc<Metrics>,
+        (watchdog, access_log): (Watchdog, bool),
+    ) -> Arc<Self> {
+        let ids = finish::RequestIds::new();
+        Arc::new(Self {
+            tables,
+            sessions,
+            feed,
+            metrics,
+            watchdog,
+            ids,
+            access_log,
+        })
+    }
+
+    /// The counters.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Who looks after slow connections.
+    pub fn watchdog(&self) -> &Watchdog {
+        &self.watchdog
+    }
+
+    /// Answers one request.
+    pub async fn serve(
+        &self,
+        mut request: Request<Incoming>,
+        peer: Arc<Peer>,
+    ) -> Response<Tracked> {
+        peer.activity.enter(Phase::Busy);
+        let id = self.identify(&mut request);
+        let mut finish = Finish::begin(self.metrics.clone(), &request, &peer);
+        if self.access_log {
+            finish.log(&request, id);
+        }
+        let (response, fault) = self.answer(request, &peer).await;
+        finish.head(response.status(), fault);
+        response.map(|body| Tracked::new(body, finish))
+    }
+
+    /// Keeps the request's id or gives it one, for the app's log and ours.
+    fn identify(&self, request: &mut Request<Incoming>) -> HeaderValue {
+        if let Some(id) = request.headers().get(&REQUEST_ID) {
+            return id.clone();
+        }
+        let id = self.ids.next();
+        request.headers_mut().insert(REQUEST_ID, id.clone());
+        id
+    }
+
+    async fn answer(&self, request: Request<Incoming>, peer: &Arc<Peer>) -> Answer {
+        let (head, body) = request.into_parts();
+        if let Err(improper) = forward::check(&head, !http_body::Body::is_end_stream(&body)) {
+            let result = improper.reason();
+            self.metrics
+                .requests_refused
+                .get_or_create(&Ended { result })
+                .inc();
+            debug!(error = %improper, address = %peer.address, "Request refused");
+            let mut response = reply::text(improper.status(), format!("{improper}\n"));
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+            return (response, "client");
+        }
+        let upgrades = forward::is_upgrade(&head);
+        let socket = upgrades && head.headers.get(UPGRADE).is_some_and(is_websocket);
+        let table = self.tables.borrow().clone();
+        let route = table.find(head.uri.path(), socket);
+        let request = Request::from_parts(head, body);
+        match route {
+            Route::Forward if upgrades => self.tunnel(&table, request, peer, None).await,
+            Route::Forward => self.forward(&table, request, peer).await,
+            Route::Session(endpoint, params) => {
+                match self
+                    .sessions
+                    .open(&table, (endpoint, params), request, peer)
+                    .await
+                {
+                    Opened::Answered(response) => (response, "client"),
+                    Opened::Relay(request, held) => {
+                        self.tunnel(&table, request, peer, Some(held)).await
+                    }
+                }
+            }
+            Route::Webhook => (self.webhook(&table, request).await, "client"),
+            Route::Flags => (self.flags(&table, request, peer).await, "client"),
+        }
+    }
+
+    async fn forward(&self, table: &RouteTable, request: Request<Incoming>, peer: &Peer) -> Answer {
+        match forward::forward(&table.app, request, peer, &table.trusted).await {
+            Ok(response) => {
+                let fault = if response.status().is_server_error() {
+                    "app"
+                } else {
+                    "client"
+                };
+                (response.map(Body::App), fault)
+            }
+            Err(fault) => no_answer(&fault, peer),
+        }
+    }
+
+    async fn tunnel(
+        &self,
+        table: &RouteTable,
+        request: Request<Incoming>,
+        peer: &Arc<Peer>,
+        held: Option<Box<Held>>,
+    ) -> Answer {
+        match forward::open(&table.app, request, peer, &table.trusted).await {
+            Ok(Tunnelled::Refused(response)) => (response.map(Body::App), "client"),
+            Ok(Tunnelled::Switched(response, tunnel)) => {
+                let (metrics, peer) = (self.metrics.clone(), peer.clone());
+                let stop = self.sessions.relays_end();
+                self.sessions.spawn(async move {
+                    stop.run_until_cancelled(carry(tunnel, held, &metrics, &peer))
+                        .await;
+                });
+                (response.map(|()| Body::EMPTY), "none")
+            }
+            Err(fault) => no_answer(&fault, peer),
+        }
+    }
+}
+
+/// Runs a tunnel; one that is no session's is counted on its own.
+async fn carry(tunnel: Tunnel, held: Option<Box<Held>>, metrics: &Metrics, peer: &Peer) {
+    struct Open<'m>(&'m Metrics);
+    impl Drop for Open<'_> {
+        fn drop(&mut self) {
+            self.0.tunnels.dec();
+        }
+    }
+    let open = held.is_none().then(|| {
+        metrics.tunnels.inc();
+        Open(metrics)
+    });
+    if let Err(error) = tunnel.run().await {
+        debug!(%error, address = %peer.address, "Tunnel broke");
+    }
+    drop((open, held));
+}
+
+fn is_websocket(protocol: &HeaderValue) -> bool {
+    protocol.as_bytes().eq_ignore_ascii_case(b"websocket")
+}
+
+fn no_answer(fault: &Fault, peer: &Peer) -> Answer {
+    let side = fault.side();
+    match side {
+        "client" => debug!(error = %fault, address = %peer.address, "Request broke off"),
+        _ => warn!(error = %fault, address = %peer.address, "The app gave no response"),
+    }
+    let mut response = reply::text(fault.status(), fault.text());
+    if fault.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response
+            .headers_mut()
+            .insert(http::header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    (response, side)
+}
+
+/// How long a whole body of ours may take to come.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
