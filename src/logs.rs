@@ -1,5 +1,7 @@
 //! Where log lines go and how they look.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::{
     EnvFilter, Layer, filter::ParseError, layer::SubscriberExt, util::SubscriberInitExt,
 };
@@ -24,7 +26,10 @@ pub fn start(settings: &Settings) -> Result<(), ParseError> {
         Ok(filter) if !filter.is_empty() => EnvFilter::try_new(filter)?,
         _ => EnvFilter::try_new(&settings.filter)?,
     };
-    let writer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let writer = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(colours);
     let layer = match settings.json {
         true => writer.json().boxed(),
         false => writer.with_target(false).boxed(),

@@ -68,6 +68,14 @@ pub struct Taken {
     pub result: &'static str,
 }
 
+impl Because {
+    /// Counts one more, on an endpoint and for a reason.
+    pub fn count(family: &Family<Self, Counter>, endpoint: &Arc<str>, reason: &'static str) {
+        let endpoint = Shared(endpoint.clone());
+        family.get_or_create(&Self { endpoint, reason }).inc();
+    }
+}
+
 /// A label value that many sessions share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shared(pub Arc<str>);

@@ -143,7 +143,7 @@ impl Reloader {
         let result = match loaded.map_err(|report| Refused::Report(Box::new(report))) {
             Ok(loaded) => {
                 warn_of(&loaded.warnings);
-                self.apply(loaded.settings, watchdog)
+                self.apply(&loaded.settings, watchdog)
             }
             Err(refused) => Err(refused),
         };
@@ -156,15 +156,15 @@ impl Reloader {
         }
     }
 
-    fn apply(&self, settings: Settings, watchdog: &Watchdog) -> Result<u64, Refused> {
-        let door = door(&settings)?;
+    fn apply(&self, settings: &Settings, watchdog: &Watchdog) -> Result<u64, Refused> {
+        let door = door(settings)?;
         let mut state = self.lock();
-        let needs_restart = config::needs_restart(&state.started, &settings);
+        let needs_restart = config::needs_restart(&state.started, settings);
         for key in &needs_restart {
             warn!(key, "This change needs a restart; all others are in force");
         }
         let old = self.tables.borrow().clone();
-        let table = self.rooms.table(&settings, Some(&old), &mut state);
+        let table = self.rooms.table(settings, Some(&old), &mut state);
         let generation = table.generation;
         watchdog.set_limits(timeouts(&door));
         self.door.send_replace(door);

@@ -41,13 +41,14 @@ fn explain(said: &str) -> (String, Option<String>) {
             return explain_name(what, name, rest);
         }
     }
-    if let Some(rest) = said.strip_prefix("invalid type: ") {
-        if let Some((found, expected)) = rest.split_once(", expected ") {
-            return (
-                format!("expected {}, found {found}", article(expected)),
-                None,
-            );
-        }
+    if let Some((found, expected)) = said
+        .strip_prefix("invalid type: ")
+        .and_then(|rest| rest.split_once(", expected "))
+    {
+        return (
+            format!("expected {}, found {found}", article(expected)),
+            None,
+        );
     }
     match said {
         "wanted string or table" => ("expected a word".into(), None),

@@ -48,6 +48,8 @@ pub async fn forward(
     let request = body::prepare(head, incoming, peer, app.settings().idle_timeout);
     let mut response = app.send(request).await?;
     headers::to_client(response.headers_mut(), headers::Upgrades::Drop);
+    // The version is between neighbours (RFC 9110, section 2.5).
+    *response.version_mut() = Version::HTTP_11;
     Ok(response)
 }
 

@@ -3,7 +3,7 @@
 use std::{io, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, header::UPGRADE};
+use http::{HeaderMap, Request, Response, Version, header::UPGRADE};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 
@@ -73,6 +73,7 @@ pub async fn open(
         }
         Upgrade::Refused(mut response) => {
             headers::to_client(response.headers_mut(), headers::Upgrades::Drop);
+            *response.version_mut() = Version::HTTP_11;
             Ok(Tunnelled::Refused(response))
         }
     }

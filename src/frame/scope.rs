@@ -100,12 +100,12 @@ impl Reference {
     pub fn parse(text: &str, known: &Vocabulary) -> Result<Self, String> {
         let mut parts = text.split('.');
         let first = parts.next().unwrap_or_default();
-        let mut path: Vec<Box<str>> = parts.map(Box::from).collect();
+        let path: Vec<Box<str>> = parts.map(Box::from).collect();
         if first.is_empty() || path.iter().any(|part| part.is_empty()) {
             return Err(format!("{{{text}}} is not a name"));
         }
         let root = known
-            .root(first, &mut path)
+            .root(first, &path)
             .ok_or_else(|| format!("{{{text}}} is not known here; known are: {}", known.names()))?;
         let path = path.into();
         Ok(Self { root, path })
@@ -147,7 +147,7 @@ impl Reference {
 }
 
 impl Vocabulary {
-    fn root(&self, first: &str, path: &mut Vec<Box<str>>) -> Option<Root> {
+    fn root(&self, first: &str, path: &[Box<str>]) -> Option<Root> {
         let only = |path: &[Box<str>], name: &str| path.len() == 1 && &*path[0] == name;
         let named = |names: &[Arc<str>]| names.iter().find(|name| &***name == first).cloned();
         match first {

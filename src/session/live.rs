@@ -34,7 +34,7 @@ use crate::{
     feed::Page,
     frame::Client,
     hub::{Due, Outgoing, Subscriber},
-    metrics::{OnEndpoint, Shared},
+    metrics::{Because, OnEndpoint, Shared},
     routes::{Endpoint, RouteTable, Tables},
     upstream::Stream,
     wire::{Peer, Wire},
@@ -100,9 +100,9 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
         }
         Err(_) => CloseReason::ClientGone,
     };
-    sessions.count(
+    Because::count(
         &sessions.metrics.sessions_closed,
-        &endpoint,
+        &endpoint.name,
         reason.metric(),
     );
     debug!(endpoint = %endpoint.name, session = %place.listed().session, reason = reason.metric(), "Session closed");
@@ -276,9 +276,9 @@ impl Live {
                     self.sent = reached;
                 }
                 Page::Lost { .. } => {
-                    sessions.count(
+                    Because::count(
                         &sessions.metrics.deliveries_dropped,
-                        &subscriber.endpoint,
+                        &subscriber.endpoint.name,
                         "history_lost",
                     );
                     return Err(CloseReason::HistoryLost);

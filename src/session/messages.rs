@@ -16,7 +16,7 @@ use crate::{
     feed::Appended,
     frame::{Missing, Scope, Text},
     hub::Subscriber,
-    metrics::Taken,
+    metrics::{Because, Taken},
     routes::{Call, Exclude, Publish, Reply, RouteTable, Step},
     upstream::CallRequest,
 };
@@ -176,8 +176,7 @@ impl Desk {
             Ok(response) => ("refused", format!("the app answered {}", response.status)),
             Err(error) => ("failed", error.clone()),
         };
-        self.sessions
-            .count(&self.sessions.metrics.calls, endpoint, count);
+        Because::count(&self.sessions.metrics.calls, &endpoint.name, count);
         if count == "ok" {
             return self.render(call.reply.as_ref()?, message);
         }
@@ -233,9 +232,9 @@ impl Desk {
 
     pub(super) fn dropped(&self, reason: &'static str) {
         let sessions = &self.sessions;
-        sessions.count(
+        Because::count(
             &sessions.metrics.messages_dropped,
-            &self.subscriber.endpoint,
+            &self.subscriber.endpoint.name,
             reason,
         );
     }

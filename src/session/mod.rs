@@ -19,12 +19,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
-    feed::Feed,
-    hub::Hub,
-    metrics::{Because, Metrics, Shared},
-    routes::{Endpoint, Tables},
-};
+use crate::{feed::Feed, hub::Hub, metrics::Metrics, routes::Tables};
 
 pub use close::CloseReason;
 pub use identify::Who;
@@ -85,19 +80,6 @@ impl Sessions {
     /// Ends what is carried through as bytes, after the sessions have gone home.
     pub fn relays_end(&self) -> CancellationToken {
         self.cut.clone()
-    }
-
-    fn count(
-        &self,
-        family: &prometheus_client::metrics::family::Family<
-            Because,
-            prometheus_client::metrics::counter::Counter,
-        >,
-        endpoint: &Endpoint,
-        reason: &'static str,
-    ) {
-        let endpoint = Shared(endpoint.name.clone());
-        family.get_or_create(&Because { endpoint, reason }).inc();
     }
 }
 

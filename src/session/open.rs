@@ -24,6 +24,7 @@ use crate::{
     event::{Offset, Topic},
     frame::{Client, Scope},
     hub::{Outbox, Subscriber},
+    metrics::Because,
     reply::{self, Body},
     rollout::Leg,
     routes::{Endpoint, Refuse, RouteTable, Step},
@@ -72,8 +73,9 @@ impl Sessions {
                     .open_feed(table, (endpoint.clone(), params), &mut head, (known, peer))
                     .await;
                 Opened::Answered(
-                    opened
-                        .unwrap_or_else(|refusal| self.refuse(&endpoint, &mut head, peer, refusal)),
+                    opened.unwrap_or_else(|refusal| {
+                        self.refuse(&endpoint, &mut head, peer, &refusal)
+                    }),
                 )
             }
             _ => self.open_app(&endpoint, user, Request::from_parts(head, body), peer),
@@ -95,7 +97,7 @@ impl Sessions {
         {
             Ok(place) => Opened::Relay(request, Box::new(Held(place))),
             Err(limit) => {
-                self.count(&self.metrics.sessions_refused, endpoint, limit);
+                Because::count(&self.metrics.sessions_refused, &endpoint.name, limit);
                 Opened::Answered(busy())
             }
         }
@@ -181,12 +183,12 @@ impl Sessions {
         endpoint: &Arc<Endpoint>,
         head: &mut Parts,
         peer: &Arc<Peer>,
-        refusal: Refusal,
+        refusal: &Refusal,
     ) -> Response<Body> {
         let reason = refusal.metric();
-        self.count(&self.metrics.sessions_refused, endpoint, reason);
+        Because::count(&self.metrics.sessions_refused, &endpoint.name, reason);
         info!(endpoint = %endpoint.name, reason, detail = %refusal.detail(), address = %peer.address, "Session refused");
-        let how = match &refusal {
+        let how = match refusal {
             Refusal::NoToken => &endpoint.refuse.no_token,
             Refusal::BadToken(_) => &endpoint.refuse.bad_token,
             Refusal::NotPermitted(_) => &endpoint.refuse.not_permitted,

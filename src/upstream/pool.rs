@@ -21,6 +21,10 @@ use crate::metrics::Metrics;
 
 /// A server and its idle connections.
 #[derive(Debug)]
+#[expect(
+    clippy::vec_box,
+    reason = "connections are large and move in and out all the time"
+)]
 pub struct Upstream {
     settings: Settings,
     idle: Mutex<Vec<Box<Connection>>>,
@@ -204,6 +208,7 @@ impl Upstream {
         }
     }
 
+    #[expect(clippy::vec_box, reason = "as in the field")]
     fn lock(&self) -> MutexGuard<'_, Vec<Box<Connection>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
