@@ -1,1 +1,8 @@
+//! The tests of what can be seen from outside: the real binary, real sockets.
 
+// A test ends with its own runtime, so there is no tracker to spawn on; and a
+// harness offers more than each test takes.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::string_slice)]
+
+mod harness;
+mod selftest;
