@@ -4,5 +4,7 @@
 // harness offers more than each test takes.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::string_slice)]
 
+mod floors;
+mod forwarding;
 mod harness;
 mod selftest;

@@ -174,14 +174,14 @@ async fn converse(mut connection: Connection, answer: Responder, seen: Arc<Mutex
 
 /// Whether a response is ended by the end of the connection, or announces it.
 fn ends_the_connection(response: &[u8]) -> bool {
-    let head = response
-        .windows(4)
-        .position(|at| at == b"\r\n\r\n")
-        .unwrap_or(response.len());
-    let head = String::from_utf8_lossy(&response[..head]).to_ascii_lowercase();
+    let text = String::from_utf8_lossy(response).to_ascii_lowercase();
+    let interim = |head: &&str| head.starts_with("http/1.1 1");
+    let head = text.split("\r\n\r\n").find(|head| !interim(head));
+    let Some(head) = head else { return true };
     let framed = head.contains("\r\ncontent-length:")
         || head.contains("\r\ntransfer-encoding:")
         || head.starts_with("http/1.1 204")
         || head.starts_with("http/1.1 304");
-    !framed || head.contains("\r\nconnection: close")
+    let old = head.starts_with("http/1.0") && !head.contains("\r\nconnection: keep-alive");
+    !framed || old || head.contains("\r\nconnection: close")
 }
