@@ -7,4 +7,7 @@
 mod floors;
 mod forwarding;
 mod harness;
+mod limits;
 mod selftest;
+mod smuggling;
+mod tunnels;

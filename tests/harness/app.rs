@@ -117,7 +117,8 @@ impl App {
     }
 
     /// What was asked so far, when it answers by itself. A request that broke
-    /// off is in it with its [`End`].
+    /// off is in it with its [`End`], and so is what was none when its
+    /// connection ended.
     pub fn seen(&self) -> Vec<Message> {
         self.seen.lock().unwrap().clone()
     }
@@ -158,6 +159,10 @@ async fn serve(listener: Listener, answer: Responder, seen: Arc<Mutex<Vec<Messag
 async fn converse(mut connection: Connection, answer: Responder, seen: Arc<Mutex<Vec<Message>>>) {
     loop {
         let Some(request) = connection.next_request().await else {
+            let garbage = connection.unread();
+            if !garbage.is_empty() {
+                seen.lock().unwrap().push(Message::garbage(garbage));
+            }
             return;
         };
         seen.lock().unwrap().push(request.clone());

@@ -47,6 +47,19 @@ pub struct Message {
 }
 
 impl Message {
+    /// Bytes that are no message.
+    pub fn garbage(bytes: &[u8]) -> Self {
+        Self {
+            line: show(bytes),
+            headers: Vec::new(),
+            body: Vec::new(),
+            trailers: Vec::new(),
+            head: bytes.to_vec(),
+            chunks: None,
+            end: End::Cut,
+        }
+    }
+
     /// The status of a response.
     pub fn status(&self) -> u16 {
         let code = self
@@ -297,6 +310,11 @@ impl Connection {
         Some(message)
     }
 
+    /// What came and belongs to no message.
+    pub fn unread(&self) -> &[u8] {
+        &self.unread
+    }
+
     /// Reads the next request's head only: its body is then read by [`Self::read`].
     pub async fn request_head(&mut self) -> Message {
         let read = within("the head of a request", self.head()).await;
@@ -415,7 +433,10 @@ impl Connection {
             .map(|length| length.parse::<usize>());
         match length {
             Some(length) => {
-                let length = length.unwrap_or_else(|_| panic!("{}", show(&message.head)));
+                let Ok(length) = length else {
+                    message.end = End::Cut;
+                    return;
+                };
                 let whole = self.want(length).await;
                 let count = length.min(self.unread.len());
                 message.body = self.unread.drain(..count).collect();
@@ -435,8 +456,7 @@ impl Connection {
             let line = self.line().await?;
             let size = line.split(|byte| *byte == b';').next().unwrap_or_default();
             let size = String::from_utf8_lossy(size).trim().to_owned();
-            let size = usize::from_str_radix(&size, 16)
-                .unwrap_or_else(|_| panic!("chunk size in {}", show(&self.received)));
+            let size = usize::from_str_radix(&size, 16).ok()?;
             if size == 0 {
                 break;
             }
