@@ -1,0 +1,191 @@
+//! Connections are used again, requests are repeated only where that is safe,
+//! and the app may be behind a Unix socket.
+
+use crate::harness::{App, Client, End, Outrigger, show};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const GET: &str = "GET /again HTTP/1.1\r\nHost: a\r\n\r\n";
+const POST: &str = "POST /again HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody";
+
+#[tokio::test]
+async fn a_client_keeps_its_connection_and_so_does_the_app() {
+    let app = App::start().await;
+    let outrigger = Outrigger::start(&app.config()).await;
+    let mut client = outrigger.connect().await;
+    client.send(GET).await;
+    let mut connection = app.accept().await;
+    connection.request().await;
+    connection.send(OK).await;
+    client.response("GET").await;
+    for request in [POST, GET, GET] {
+        client.send(request).await;
+        connection.request().await;
+        connection.send(OK).await;
+        assert_eq!(client.response("GET").await.body, b"ok");
+    }
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let app = App::answering(|request| {
+        let target = request.target();
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{target}",
+            target.len()
+        )
+        .into()
+    })
+    .await;
+    let outrigger = Outrigger::start(&app.config()).await;
+    let mut client = outrigger.connect().await;
+    let requests: String = (0..20)
+        .map(|n| match n % 2 {
+            0 => format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n"),
+            _ => format!("POST /{n} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nGET"),
+        })
+        .collect();
+    client.send(requests).await;
+    for n in 0..20 {
+        assert_eq!(client.response("GET").await.text(), format!("/{n}"));
+    }
+    assert_eq!(app.take_seen().len(), 20);
+}
+
+#[tokio::test]
+async fn bodiless_answers_leave_the_connection_in_step() {
+    let app = App::answering(|request| match request.method() {
+        "HEAD" => b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n".to_vec(),
+        "PUT" => b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(),
+        "PATCH" => b"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n".to_vec(),
+        _ => OK.into(),
+    })
+    .await;
+    let outrigger = Outrigger::start(&app.config()).await;
+    let mut client = outrigger.connect().await;
+    for method in ["HEAD", "GET", "PUT", "GET", "PATCH", "GET"] {
+        let request = format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        let response = client.exchange(request).await;
+        assert_eq!(response.end, End::Complete, "{method}");
+    }
+}
+
+/// After one exchange, the app closes its idle connection under the next request.
+async fn closed_under(request: &str) -> (Outrigger, App, Client) {
+    let app = App::start().await;
+    let outrigger = Outrigger::start(&app.config()).await;
+    let mut client = outrigger.connect().await;
+    client.send(GET).await;
+    let mut connection = app.accept().await;
+    connection.request().await;
+    connection.send(OK).await;
+    client.response("GET").await;
+    client.send(request).await;
+    connection.request().await;
+    connection.reset();
+    (outrigger, app, client)
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_while_idle_is_not_seen_by_the_client() {
+    let app = App::start().await;
+    let outrigger = Outrigger::start(&app.config()).await;
+    let mut client = outrigger.connect().await;
+    for request in [GET, GET, POST, GET] {
+        client.send(request).await;
+        let mut connection = app.accept().await;
+        connection.request().await;
+        connection.send(OK).await;
+        assert_eq!(client.response("GET").await.status(), 200, "{request}");
+    }
+}
+
+/// The app read the POST, so it may have acted on it.
+#[tokio::test]
+async fn a_post_that_arrived_is_never_sent_again() {
+    let (_outrigger, app, mut client) = closed_under(POST).await;
+    assert_eq!(client.response("POST").await.status(), 502);
+    if let Some(mut connection) = app.accept_soon().await {
+        assert!(
+            connection.is_silent().await,
+            "sent again: {}",
+            show(connection.received())
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_first_connection_is_never_tried_again() {
+    let app = App::start().await;
+    let outrigger = Outrigger::start(&app.config()).await;
+    let mut client = outrigger.connect().await;
+    client.send(POST).await;
+    let mut connection = app.accept().await;
+    connection.request().await;
+    connection.reset();
+    assert_eq!(client.response("POST").await.status(), 502);
+    if let Some(mut connection) = app.accept_soon().await {
+        assert!(
+            connection.is_silent().await,
+            "sent again: {}",
+            show(connection.received())
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_begun_body_is_never_sent_again() {
+    let head = "POST /again HTTP/1.1\r\nHost: a\r\nContent-Length: 400\r\n\r\nbegun";
+    let app = App::start().await;
+    let outrigger = Outrigger::start(&app.config()).await;
+    let mut client = outrigger.connect().await;
+    client.send(GET).await;
+    let mut connection = app.accept().await;
+    connection.request().await;
+    connection.send(OK).await;
+    client.response("GET").await;
+    client.send(head).await;
+    connection.read_until(b"begun").await;
+    connection.reset();
+    assert_eq!(client.response("POST").await.status(), 502);
+    if let Some(mut connection) = app.accept_soon().await {
+        assert!(
+            connection.is_silent().await,
+            "sent again: {}",
+            show(connection.received())
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_app_on_a_unix_socket_is_served() {
+    let app = App::start_unix();
+    let outrigger = Outrigger::start(&app.config()).await;
+    let mut client = outrigger.connect().await;
+    client.send(POST).await;
+    let mut connection = app.accept().await;
+    let request = connection.request().await;
+    assert_eq!(
+        (request.header("host").as_deref(), &*request.body),
+        (Some("a"), &b"body"[..])
+    );
+    connection.send(OK).await;
+    assert_eq!(client.response("POST").await.body, b"ok");
+}
+
+#[tokio::test]
+async fn a_client_that_asks_to_close_is_closed_and_the_app_is_not() {
+    let app = App::start().await;
+    let outrigger = Outrigger::start(&app.config()).await;
+    let mut client = outrigger.connect().await;
+    client
+        .send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .await;
+    let mut connection = app.accept().await;
+    connection.request().await;
+    connection.send(OK).await;
+    assert_eq!(client.response("GET").await.body, b"ok");
+    assert_eq!(client.end().await, End::Close);
+    let mut client = outrigger.connect().await;
+    client.send(GET).await;
+    assert_eq!(connection.request().await.target(), "/again");
+}
