@@ -7,6 +7,8 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
+use super::words;
+
 /// The text with secrets replaced by stars, each byte in its place.
 pub(super) fn mask(text: &str) -> String {
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -52,7 +54,7 @@ fn collect<'a>(table: &'a DeTable<'_>, keys: &mut Vec<&'a str>, spans: &mut Vec<
 /// A secret itself, and the header that the app's event stream wants to see.
 /// Names of variables and files are none, and help to find a problem.
 fn is_secret(keys: &[&str]) -> bool {
-    let value = keys.last().is_some_and(|key| *key == "secret");
+    let value = keys.last().is_some_and(|key| sounds_secret(key));
     value
         || keys
             .iter()
@@ -75,25 +77,39 @@ fn has_password(text: &str) -> bool {
     text.contains("://") && text.contains('@')
 }
 
-/// What follows a key with `secret` in its name, for text that is no TOML.
+/// What might be a secret in text that is no TOML: all values of the sections
+/// that hold secrets, and of keys with such a name anywhere.
 fn by_line(text: &str) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
-    let mut start = 0;
+    let (mut start, mut guarded) = (0, false);
     for line in text.split_inclusive('\n') {
-        let lower = line.to_ascii_lowercase();
-        for word in ["secret", "authorization", "password"] {
-            let rest = lower.split_once(word).map(|(_, rest)| rest);
-            let value = rest.filter(|rest| {
-                rest.trim_start_matches(['"', '\'', ' ', '\t'])
-                    .starts_with('=')
-            });
-            if let Some(value) = value {
-                spans.push(start + line.len() - value.len() + 1..start + line.len());
-            }
+        let end = start + line.len();
+        if line.trim_start().starts_with('[') {
+            guarded = ["jwt", "webhook", "sse"]
+                .iter()
+                .any(|part| line.contains(part));
         }
-        start += line.len();
+        let values = line.match_indices('=');
+        let secret = |(at, _): &(usize, &str)| guarded || ends_in_secret(line.get(..*at));
+        spans.extend({ values }.find(secret).map(|(at, _)| start + at + 1..end));
+        start = end;
     }
     spans
+}
+
+fn ends_in_secret(before: Option<&str>) -> bool {
+    let before = before
+        .unwrap_or_default()
+        .trim_end_matches([' ', '\t', '"', '\'']);
+    let separator = |c: char| !c.is_alphanumeric() && c != '_' && c != '-';
+    let key = before.rsplit(separator).next().unwrap_or_default();
+    let key = key.to_ascii_lowercase();
+    key.contains("authorization") || key.contains("password") || sounds_secret(&key)
+}
+
+/// `secret`, also where it is mistyped.
+fn sounds_secret(key: &str) -> bool {
+    words::nearest(key, ["secret", "secrets"]).is_some()
 }
 
 #[cfg(test)]
@@ -109,6 +125,8 @@ mod tests {
             "[source.sse]\nheaders = { x-api-key = \"hunter2\" }",
             "[source.sse.headers]\nx-api-key = \"hunter2\"",
             "[auth.jwt]\njwks_url = \"https://me:hunter2@example.com\"",
+            "[auth.jwt]\nsecrte = \"hunter2\"",
+            "[auth.jwt]\nsec]ret = \"hunter2\"",
             "a = = b\nauthorization = \"hunter2\"",
         ] {
             let masked = mask(text);

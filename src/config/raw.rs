@@ -118,6 +118,7 @@ tables! {
         sse: Maybe<Sse>,
     }
     Webhook {
+        secret: Maybe<String>,
         secret_env: Maybe<String>,
         secrets_env: Vec<Spanned<String>>,
         secret_file: Maybe<PathBuf>,

@@ -41,14 +41,10 @@ fn explain(said: &str) -> (String, Option<String>) {
             return explain_name(what, name, rest);
         }
     }
-    if let Some((found, expected)) = said
-        .strip_prefix("invalid type: ")
-        .and_then(|rest| rest.split_once(", expected "))
-    {
-        return (
-            format!("expected {}, found {found}", article(expected)),
-            None,
-        );
+    let types = said.strip_prefix("invalid type: ");
+    if let Some((found, expected)) = types.and_then(|rest| rest.split_once(", expected ")) {
+        let message = format!("expected {}, found {found}", in_words(expected));
+        return (message, None);
     }
     match said {
         "wanted string or table" => ("expected a word".into(), None),
@@ -57,7 +53,7 @@ fn explain(said: &str) -> (String, Option<String>) {
 }
 
 /// Serde's names of types, as people call them.
-fn article(expected: &str) -> String {
+fn in_words(expected: &str) -> String {
     match expected {
         "a string" => "a text in quotes".into(),
         "a sequence" => "a list: [...]".into(),

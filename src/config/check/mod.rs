@@ -181,11 +181,11 @@ impl<'a> Check<'a> {
         match std::fs::read(&full) {
             Ok(bytes) => Some(bytes),
             Err(error) => {
-                let message = format!(
-                    "`{}` cannot be read: {}",
-                    path.get_ref().display(),
-                    error.kind()
-                );
+                let why = match error.kind() {
+                    std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+                    kind => kind.to_string(),
+                };
+                let message = format!("`{}` cannot be read: {why}", path.get_ref().display());
                 let help = "a relative path starts from the folder of this file";
                 self.error(path.span(), message, help);
                 None

@@ -19,20 +19,9 @@ pub(super) const LEAST_SECRET: usize = 16;
 pub(super) fn webhook(check: &mut Check<'_>, raw: &raw::Source) -> Option<routes::Webhook> {
     let webhook = raw.webhook.as_ref()?;
     let (span, raw) = (webhook.span(), webhook.get_ref());
-    let mut secrets = Vec::new();
-    for name in raw.secret_env.iter().chain(&raw.secrets_env) {
-        secrets.extend(
-            check
-                .variable(name)
-                .and_then(|text| hook_secret(check, &text, name.span())),
-        );
-    }
-    if let Some(path) = &raw.secret_file {
-        secrets.extend(
-            secret_file(check, path).and_then(|text| hook_secret(check, &text, path.span())),
-        );
-    }
-    if raw.secret_env.is_none() && raw.secrets_env.is_empty() && raw.secret_file.is_none() {
+    let secrets = hook_secrets(check, raw);
+    let named = raw.secret.is_some() || raw.secret_file.is_some();
+    if !named && raw.secret_env.is_none() && raw.secrets_env.is_empty() {
         let help = "name the variable that holds it: secret_env = \"OUTRIGGER_WEBHOOK_SECRET\"";
         check.error(span, "the webhook needs a secret", help);
     }
@@ -43,6 +32,24 @@ pub(super) fn webhook(check: &mut Check<'_>, raw: &raw::Source) -> Option<routes
             .map_or(Duration::from_secs(300), |wait| wait.0),
         max_body: raw.max_body.map_or(1 << 20, |size| size.0),
     })
+}
+
+/// All that are named: while they are exchanged, the old and the new one.
+fn hook_secrets(check: &mut Check<'_>, raw: &raw::Webhook) -> Vec<Secret> {
+    let mut found = Vec::new();
+    for name in raw.secret_env.iter().chain(&raw.secrets_env) {
+        found.push((check.variable(name), name.span()));
+    }
+    if let Some(path) = &raw.secret_file {
+        found.push((secret_file(check, path), path.span()));
+    }
+    if let Some(secret) = &raw.secret {
+        found.push((Some(secret.get_ref().clone()), secret.span()));
+    }
+    let found = found.into_iter();
+    found
+        .filter_map(|(text, span)| hook_secret(check, &text?, span))
+        .collect()
 }
 
 /// A key as Standard Webhooks writes it (`whsec_` and base64), or any other text.
