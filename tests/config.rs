@@ -5,7 +5,12 @@ use std::{
     path::Path,
 };
 
-use outrigger::config::{self, Loaded, Overrides, Report};
+use outrigger::{
+    config::{self, Loaded, Overrides, Report, Settings},
+    event::{Event, Except},
+    frame::Scope,
+    routes::{Endpoint, Reply, Step},
+};
 
 fn parse(name: &str, text: &str) -> Result<Loaded, Report> {
     let environment = |name: &str| match name {
@@ -223,4 +228,191 @@ proptest::proptest! {
             }
         }
     }
+}
+
+const OPEN: &str = "[auth.jwt]\nalgorithms = [\"HS256\"]\nsecret_env = \"S\"\n";
+
+fn settings(text: &str) -> Settings {
+    parse("x", text).unwrap().settings
+}
+
+fn messages(text: &str) -> Vec<String> {
+    let report = parse("x", text).unwrap_err();
+    let problems = report.problems().iter();
+    problems.map(|problem| problem.message.clone()).collect()
+}
+
+fn frame(endpoint: &Endpoint, kind: &str) -> String {
+    let event = Event {
+        id: "e1".into(),
+        kind: kind.into(),
+        topics: [].into_iter().collect(),
+        users: [].into_iter().collect(),
+        except: Except::default(),
+        data: serde_json::value::RawValue::from_string(r#"{"b":1,"a":[2]}"#.into()).unwrap(),
+        ephemeral: false,
+    };
+    let scope = Scope {
+        event: Some(&event),
+        ..Scope::default()
+    };
+    endpoint.frames.get(&event.kind).unwrap().render(&scope)
+}
+
+#[test]
+fn no_file_is_a_plain_proxy_and_flags_are_louder() {
+    let usual = config::without_file(&Overrides::default())
+        .unwrap()
+        .settings;
+    assert_eq!(usual.listen.address.to_string(), "127.0.0.1:8080");
+    assert_eq!(usual.app.address.to_string(), "http://127.0.0.1:8000");
+    assert_eq!(usual.admin.unwrap().address.to_string(), "127.0.0.1:9464");
+    assert!(usual.endpoints.is_empty());
+    let over = Overrides {
+        app: Some("unix:/run/app.sock".parse().unwrap()),
+        listen: Some("0.0.0.0:1".parse().unwrap()),
+        admin: Some("127.0.0.1:2".parse().unwrap()),
+    };
+    let text =
+        "listen.address = \"127.0.0.1:7\"\napp.address = \"http://x\"\nadmin.enabled = false";
+    let loaded = config::parse(text, Path::new("x"), &over, &|_| None).unwrap();
+    assert_eq!(loaded.settings.listen.address.port(), 1);
+    assert_eq!(
+        loaded.settings.app.address.to_string(),
+        "unix:/run/app.sock"
+    );
+    assert_eq!(loaded.settings.admin.unwrap().address.port(), 2);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_report() {
+    let report = config::load(Path::new("no/such.toml"), &Overrides::default()).unwrap_err();
+    assert!(
+        report
+            .to_string()
+            .starts_with("error: no/such.toml cannot be read"),
+        "{report}"
+    );
+}
+
+#[test]
+fn include_is_the_union_own_first_in_its_own_spelling() {
+    let text = format!(
+        r#"{OPEN}
+        [[endpoint]]
+        name = "all"
+        path = "/ws/all"
+        json = "python"
+        include = ["both"]
+        topics = ["all"]
+        frames = {{ "b.x" = {{ own = "{{data}}" }} }}
+        [[endpoint.actions]]
+        when = {{ type = "ping" }}
+        reply = {{ type = "pong" }}
+
+        [[endpoint]]
+        name = "a"
+        path = "/ws/a"
+        topics = ["all", "a_{{user.id}}"]
+        lookup = {{ me = "/api/me/" }}
+        frames = {{ a = {{ z = "{{data}}", b = 1 }} }}
+        actions = [{{ when = {{ type = "ping" }}, reply = {{ type = "other" }} }}]
+
+        [[endpoint]]
+        name = "both"
+        path = "/ws/both"
+        include = ["a"]
+        frames = {{ b_x = "{{data}}", c = {{ name = "{{me.name}}" }} }}
+        "#
+    );
+    let endpoints = settings(&text).endpoints;
+    let all = &endpoints[0];
+    let topics: Vec<_> = all.topics.iter().map(|topic| topic.source()).collect();
+    assert_eq!(topics, ["all", "a_{user.id}"]);
+    assert_eq!(all.frames.kinds(), ["a", "b_x", "c"]);
+    assert_eq!(frame(all, "b_x"), r#"{"own": {"b": 1, "a": [2]}}"#);
+    assert_eq!(frame(all, "a"), r#"{"z": {"b": 1, "a": [2]}, "b": 1}"#);
+    assert_eq!(frame(&endpoints[1], "a"), r#"{"z":{"b":1,"a":[2]},"b":1}"#);
+    assert_eq!(all.lookups.len(), 1);
+    let ping = all
+        .actions
+        .iter()
+        .find(|one| one.fits(&serde_json::json!({"type": "ping"})));
+    let Step::Reply(Reply::Json(reply)) = &ping.unwrap().step else {
+        panic!("{ping:?}");
+    };
+    assert_eq!(reply.render(&Scope::default()), r#"{"type": "pong"}"#);
+}
+
+#[test]
+fn an_own_frame_settles_what_two_includes_disagree_about() {
+    let endpoint = |name: &str, more: &str| {
+        format!("[[endpoint]]\nname = \"{name}\"\npath = \"/{name}\"\n{more}\n")
+    };
+    let a = endpoint("a", "frames = { x = { a = 1 } }");
+    let b = endpoint("b", "frames = { x = { b = 1 } }");
+    let c = endpoint("c", "include = [\"a\", \"b\"]");
+    let found = messages(&format!("{OPEN}{a}{b}{c}"));
+    assert_eq!(found, ["`a` and `b` have different frames for `x`"]);
+    let c = endpoint("c", "include = [\"a\", \"b\"]\nframes = { x = \"{data}\" }");
+    let endpoints = settings(&format!("{OPEN}{a}{b}{c}")).endpoints;
+    assert_eq!(frame(&endpoints[2], "x"), r#"{"b":1,"a":[2]}"#);
+}
+
+#[test]
+fn the_same_text_gives_equal_endpoints() {
+    let (a, b) = (settings(EXAMPLE), settings(EXAMPLE));
+    assert_eq!(a.endpoints, b.endpoints);
+    let changed = settings(&EXAMPLE.replace("percent = 25", "percent = 26"));
+    let differs = a
+        .endpoints
+        .iter()
+        .zip(&changed.endpoints)
+        .filter(|(a, b)| a != b);
+    let names: Vec<_> = differs.map(|(a, _)| &*a.name).collect();
+    assert_eq!(names, ["notifications"]);
+}
+
+#[test]
+fn only_listeners_feed_and_log_need_a_restart() {
+    let old = settings(EXAMPLE);
+    assert!(config::needs_restart(&old, &settings(EXAMPLE)).is_empty());
+    let live = "[[endpoint]]\nname = \"x\"\npath = \"/x\"\nanonymous = true\n[app]\nkeep_alive = \"1s\"\n\
+                [stop]\nspread = \"1s\"\n[listen.limits]\nmax_headers = 9";
+    assert!(config::needs_restart(&settings(""), &settings(live)).is_empty());
+    let text = "listen.address = \"127.0.0.1:81\"\nadmin.enabled = false\nlog.format = \"json\"\n\
+                log.level = \"debug\"\nlog.access = false\nfeed.memory.keep = \"1s\"\n\
+                feed.memory.max_events = 1\nfeed.memory.max_bytes = 1";
+    let keys = config::needs_restart(&settings(""), &settings(text));
+    let expected = [
+        "listen.address",
+        "admin.address",
+        "feed.memory.keep",
+        "feed.memory.max_events",
+        "feed.memory.max_bytes",
+        "log.format",
+        "log.level",
+        "log.access",
+    ];
+    assert_eq!(keys, expected);
+}
+
+#[test]
+fn files_are_found_from_the_folder_of_the_config() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), "a long enough secret\n").unwrap();
+    let text = "[source.webhook]\nsecret_file = \"key\"";
+    let path = folder.path().join("outrigger.toml");
+    std::fs::write(&path, text).unwrap();
+    let loaded = config::load(&path, &Overrides::default()).unwrap();
+    let secrets = loaded.settings.webhook.unwrap().secrets;
+    assert_eq!(secrets[0].expose(), "a long enough secret");
+}
+
+#[test]
+fn a_problem_has_a_line_and_a_column() {
+    let report = parse("x", "# é\n[listen]\nadress = \"x\"").unwrap_err();
+    let problem = &report.problems()[0];
+    assert_eq!(report.place(problem), Some((3, 1)));
+    assert_eq!(report.problems().len(), 1);
 }

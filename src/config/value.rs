@@ -421,10 +421,8 @@ impl TryFrom<String> for Algorithm {
 
     fn try_from(text: String) -> Result<Self, String> {
         text.parse().map(Self).map_err(|_| {
-            format!(
-                "`{text}` is not a JWT algorithm known here\nwrite HS256, HS384, HS512, RS256, \
-                 RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA"
-            )
+            let names = auth::Algorithm::ALL.map(auth::Algorithm::name).join(", ");
+            format!("`{text}` is not a JWT algorithm known here\nknown are: {names}")
         })
     }
 }

@@ -1,6 +1,6 @@
 //! `[auth]`: how clients are told who they are.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use toml::Spanned;
 
@@ -162,11 +162,8 @@ fn algorithms(check: &mut Check<'_>, jwt: &Spanned<raw::Jwt>) -> Vec<Algorithm> 
         .collect()
 }
 
-fn keys(
-    check: &mut Check<'_>,
-    jwt: &Spanned<raw::Jwt>,
-    algorithms: &[Algorithm],
-) -> Option<KeySet> {
+/// Where the one key is named.
+fn one_key(check: &mut Check<'_>, jwt: &Spanned<raw::Jwt>) -> Option<Range<usize>> {
     let raw = jwt.get_ref();
     let places = [
         raw.secret.as_ref().map(Spanned::span),
@@ -177,14 +174,14 @@ fn keys(
     ];
     let mut places = places.into_iter().flatten();
     let ways = "one of secret_env, secret_file, public_key_file and jwks_url";
-    let Some(span) = places.next() else {
+    let first = places.next();
+    if first.is_none() {
         check.error(
             jwt.span(),
             "[auth.jwt] has no key to verify with",
             format!("add {ways}"),
         );
-        return None;
-    };
+    }
     if let Some(second) = places.next() {
         check.error(
             second,
@@ -192,30 +189,47 @@ fn keys(
             format!("keep {ways}"),
         );
     }
+    first
+}
+
+fn keys(
+    check: &mut Check<'_>,
+    jwt: &Spanned<raw::Jwt>,
+    algorithms: &[Algorithm],
+) -> Option<KeySet> {
+    let raw = jwt.get_ref();
+    let span = one_key(check, jwt)?;
     let secret = match (&raw.secret, &raw.secret_env, &raw.secret_file) {
         (Some(text), _, _) => Some(text.get_ref().clone()),
         (_, Some(name), _) => Some(check.variable(name)?),
         (_, _, Some(path)) => Some(secret_file(check, path)?),
         _ => None,
     };
-    if let Some(secret) = secret {
+    // Algorithms of the other kind are a mistake that is known by now.
+    let fitting = |wanted: bool| -> Vec<_> {
+        let fits = |algorithm: &Algorithm| shared(*algorithm) == wanted;
+        algorithms.iter().copied().filter(fits).collect()
+    };
+    let (read, help) = if let Some(secret) = secret {
         short_secret(check, secret.len(), span.clone());
-        let keys = KeySet::secret(&Secret::new(secret), algorithms);
-        let help = "a secret is for HS256, HS384 and HS512";
-        return keys
-            .map_err(|error| check.error(span, error.to_string(), help))
-            .ok();
-    }
-    let Some(path) = &raw.public_key_file else {
+        let help = "write one that is long and random: openssl rand -base64 32";
+        (
+            KeySet::secret(&Secret::new(secret), &some(fitting(true))?),
+            help,
+        )
+    } else if let Some(path) = &raw.public_key_file {
+        let help = "the file holds a public key in PEM: -----BEGIN PUBLIC KEY-----";
+        (
+            KeySet::pem(&check.file(path)?, &some(fitting(false))?),
+            help,
+        )
+    } else {
         return Some(KeySet::empty());
     };
-    let pem = check.file(path)?;
-    match KeySet::pem(&pem, algorithms) {
-        Ok(keys) => Some(keys),
-        Err(error) => {
-            let help = "the file holds a public key in PEM: -----BEGIN PUBLIC KEY-----";
-            check.error(span, error.to_string(), help);
-            None
-        }
-    }
+    read.map_err(|error| check.error(span, error.to_string(), help))
+        .ok()
+}
+
+fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    Some(list).filter(|list| !list.is_empty())
 }
