@@ -7,6 +7,7 @@
 
 mod check;
 mod mask;
+mod named;
 mod raw;
 mod read;
 mod report;

@@ -1,5 +1,5 @@
 //! The file as it is written. Each value is understood by itself (`value`,
-//! `tree`); what they mean together is the business of `check`. Nearly every key
+//! `named`, `tree`); what they mean together is the business of `check`. Nearly every key
 //! may be absent: defaults and what cannot be absent are also known there.
 
 use std::path::PathBuf;
@@ -8,11 +8,12 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    tree::Tree,
-    value::{
-        Algorithm, AppPath, Code, Count, Maybe, Method, Pairs, Percent, Reason, Server, Short,
-        Size, Socket, Status, Time, TokenSource, Url, User, Wait,
+    named::{
+        Algorithm, AppPath, Code, Method, Percent, Reason, Server, Socket, Status, TokenSource,
+        Url, User,
     },
+    tree::Tree,
+    value::{Count, Maybe, Pairs, Short, Size, Time, Wait},
 };
 
 macro_rules! tables {

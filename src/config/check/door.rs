@@ -15,7 +15,7 @@ use super::{
     include::Place,
 };
 use crate::{
-    frame::Text,
+    frame::{Text, Vocabulary},
     routes::{Expiry, Limits, Origins, Permit, Refusals, Refuse},
 };
 
@@ -49,6 +49,7 @@ pub(super) fn known_users(check: &mut Check<'_>, file: &raw::File, raw: &Spanned
 
 /// Who of the identified may connect.
 pub(super) fn permit(check: &mut Check<'_>, place: &Place<'_>, raw: &raw::Endpoint) -> Permit {
+    let known = unasked(place);
     let Some(permit) = &raw.permit else {
         return Permit::Anyone;
     };
@@ -65,7 +66,7 @@ pub(super) fn permit(check: &mut Check<'_>, place: &Place<'_>, raw: &raw::Endpoi
         (Some(own), None, None) if raw.value.is_none() => own_param(check, place, own),
         (None, Some(claim), None) => claim_lists(check, place, (claim, raw.value.as_ref())),
         (None, None, Some(path)) if raw.value.is_none() => {
-            let path = check.path(path, &place.vocabulary(false, false));
+            let path = check.path(path, &known);
             let cache = raw.cache.map_or(Duration::from_secs(30), |time| time.0);
             path.map(|path| Permit::Ask { path, cache })
         }
@@ -84,6 +85,13 @@ pub(super) fn permit(check: &mut Check<'_>, place: &Place<'_>, raw: &raw::Endpoi
         );
     }
     way.unwrap_or(Permit::Anyone)
+}
+
+/// What is known before the look-ups are asked: a permit comes first.
+fn unasked(place: &Place<'_>) -> Vocabulary {
+    let mut known = place.vocabulary(false, false);
+    known.lookups.clear();
+    known
 }
 
 fn own_param(check: &mut Check<'_>, place: &Place<'_>, own: &Spanned<String>) -> Option<Permit> {
@@ -117,7 +125,7 @@ fn claim_lists(
         );
         return None;
     };
-    let value: Text = check.text(value, &place.vocabulary(false, false))?;
+    let value: Text = check.text(value, &unasked(place))?;
     let claim = claim.get_ref().as_str().into();
     Some(Permit::Claim { claim, value })
 }

@@ -7,8 +7,9 @@ use toml::Spanned;
 
 use super::{
     super::{
+        named::{Percent, User},
         raw,
-        value::{Percent, Short, User},
+        value::Short,
         words,
     },
     Check,

@@ -143,7 +143,7 @@ fn header(
 
 /// The name of a header that may be set.
 pub(super) fn header_name(check: &mut Check<'_>, name: &Spanned<String>) -> Option<HeaderName> {
-    match super::super::value::header_name(name.get_ref()) {
+    match super::super::named::header_name(name.get_ref()) {
         Ok(name) => Some(name),
         Err((message, help)) => {
             check.error(name.span(), message, help);
