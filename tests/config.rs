@@ -416,3 +416,21 @@ fn a_problem_has_a_line_and_a_column() {
     assert_eq!(report.place(problem), Some((3, 1)));
     assert_eq!(report.problems().len(), 1);
 }
+
+#[test]
+fn the_examples_of_the_docs_have_no_unknown_keys() {
+    let docs = include_str!("../docs/configuration.md");
+    let blocks: Vec<_> = docs.split("```toml\n").skip(1).collect();
+    assert!(blocks.len() >= 4);
+    for block in blocks {
+        let text = block.split("```").next().unwrap();
+        let Err(report) = parse("docs", text) else {
+            continue;
+        };
+        for problem in report.problems() {
+            let mut wrong = ["unknown", "expected"].iter();
+            let wrong = wrong.any(|start| problem.message.starts_with(start));
+            assert!(!wrong, "{report}");
+        }
+    }
+}

@@ -257,3 +257,36 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pairs<T> {
         from.deserialize_map(InOrder(PhantomData))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_sizes_are_read_with_their_units() {
+        let time = |text: &str| Time::try_from(text.to_owned()).map(|time| time.0.as_millis());
+        assert_eq!(time("0s"), Ok(0));
+        assert_eq!(time("500ms"), Ok(500));
+        assert_eq!(time("1h"), Ok(3_600_000));
+        assert_eq!(time("7d"), Ok(604_800_000));
+        for text in [
+            "",
+            "s",
+            "10",
+            "-1s",
+            "1.5s",
+            "1 s",
+            "10sec",
+            "400d",
+            "99999999999999999999s",
+        ] {
+            assert!(time(text).is_err(), "{text}");
+        }
+        assert!(time("18446744073709551615d").is_err());
+        assert_eq!(size("64KiB"), Some(65_536));
+        assert_eq!(size("7"), Some(7));
+        for text in ["", "KiB", "1kb", "1.5MiB", "-1", "99999999999999999999GiB"] {
+            assert_eq!(size(text), None, "{text}");
+        }
+    }
+}

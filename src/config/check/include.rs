@@ -100,8 +100,16 @@ pub(super) fn check_includes(check: &mut Check<'_>, endpoints: &Endpoints, own: 
             unknown(check, endpoints, item);
             continue;
         };
+        if index == own {
+            check.error(
+                item.span(),
+                format!("`{name}` includes itself"),
+                "leave it out",
+            );
+            continue;
+        }
         let back = included(endpoints, index);
-        let leads_back = index == own || back.iter().any(|(known, _)| *known == own);
+        let leads_back = back.iter().any(|(known, _)| *known == own);
         if leads_back {
             let help = "include one way only, or name the shared endpoints in both";
             check.error(
