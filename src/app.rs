@@ -197,7 +197,12 @@ impl App {
         let token = cut.clone();
         background.spawn(async move { watched.watchdog().run(token).await });
         if let Some(listener) = admin {
-            let admin = Admin::new(metrics, reloader.clone(), sessions, readiness);
+            let admin = Admin::new(
+                metrics,
+                (reloader.tables(), reloader.status()),
+                sessions,
+                readiness,
+            );
             background.spawn(admin.run(listener, cut.clone(), background.clone()));
         }
         background.spawn(listener.run(service, reloader.door(), door, connections));

@@ -6,7 +6,6 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
 };
 
 use tokio::{sync::watch, time::Instant};
@@ -19,7 +18,7 @@ use crate::{
     jwks::{self, Jwks},
     listen::{self, Door},
     metrics::{Ended, Metrics},
-    routes::{Auth, Method, RouteTable, Tables},
+    routes::{Auth, FileStatus, Method, RouteTable, Tables},
     source::sse,
     upstream::Upstream,
     wire::{Timeouts, Watchdog},
@@ -32,6 +31,7 @@ pub struct Reloader {
     overrides: Overrides,
     tables: watch::Sender<Arc<RouteTable>>,
     door: watch::Sender<Door>,
+    status: watch::Sender<FileStatus>,
     rooms: Rooms,
     state: Mutex<State>,
 }
@@ -49,26 +49,12 @@ pub struct Rooms {
     pub stop: CancellationToken,
 }
 
-/// What the admin view tells about the file.
-#[derive(Clone, Debug)]
-pub struct Status {
-    /// The running table.
-    pub generation: u64,
-    /// Since when it runs.
-    pub since: SystemTime,
-    /// Why the file on disk is not what runs.
-    pub refused: Option<String>,
-    /// What the file says and only a restart brings into force.
-    pub needs_restart: Vec<&'static str>,
-}
-
 #[derive(Debug)]
 struct State {
     /// As at the start of the process, for what needs a restart.
     started: Arc<Settings>,
     jwks: Option<Running<jwks::Settings, Arc<Jwks>>>,
     sse: Option<Running<sse::Settings, ()>>,
-    status: Status,
 }
 
 /// A task that lives as long as the settings it was started with.
@@ -91,17 +77,11 @@ impl Reloader {
     ) -> Result<Arc<Self>, listen::TlsError> {
         let door = door(&settings)?;
         let started = Arc::new(settings);
-        let status = Status {
-            generation: 1,
-            since: SystemTime::now(),
-            refused: None,
-            needs_restart: Vec::new(),
-        };
+        let status = FileStatus::in_force(path.as_deref());
         let mut state = State {
             started: started.clone(),
             jwks: None,
             sse: None,
-            status,
         };
         let table = rooms.table(&started, None, &mut state);
         rooms.metrics.config_generation.set(1);
@@ -110,6 +90,7 @@ impl Reloader {
             overrides,
             tables: watch::Sender::new(Arc::new(table)),
             door: watch::Sender::new(door),
+            status: watch::Sender::new(status),
             rooms,
             state: Mutex::new(state),
         }))
@@ -130,9 +111,9 @@ impl Reloader {
         self.path.as_ref()
     }
 
-    /// What the admin view tells.
-    pub fn status(&self) -> Status {
-        self.lock().status.clone()
+    /// How the file and the running table stand to each other.
+    pub fn status(&self) -> watch::Receiver<FileStatus> {
+        self.status.subscribe()
     }
 
     /// Takes up a new text, or keeps the running table and says why.
@@ -169,12 +150,12 @@ impl Reloader {
         watchdog.set_limits(timeouts(&door));
         self.door.send_replace(door);
         self.tables.send_replace(Arc::new(table));
-        state.status = Status {
-            generation,
-            since: SystemTime::now(),
-            refused: None,
+        drop(state);
+        let status = FileStatus::in_force(self.path.as_deref());
+        self.status.send_replace(FileStatus {
             needs_restart,
-        };
+            ..status
+        });
         self.count("applied", 0);
         self.rooms
             .metrics
@@ -185,7 +166,7 @@ impl Reloader {
 
     fn refuse(&self, why: String) {
         error!("Reload refused; keeping the running table\n{why}");
-        self.lock().status.refused = Some(why);
+        self.status.send_modify(|status| status.refused = Some(why));
         self.count("refused", 1);
     }
 

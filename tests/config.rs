@@ -261,7 +261,11 @@ fn frame(endpoint: &Endpoint, kind: &str) -> String {
         event: Some(&event),
         ..Scope::default()
     };
-    endpoint.frames.get(&event.kind).expect("a frame").render(&scope)
+    endpoint
+        .frames
+        .get(&event.kind)
+        .expect("a frame")
+        .render(&scope)
 }
 
 #[test]

@@ -9,15 +9,15 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use http::{Method, Request, Response, StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
 use crate::{
     listen::Listener,
     metrics::Metrics,
-    reload::Reloader,
     reply::{self, Body},
+    routes::{FileStatus, Tables},
     session::Sessions,
 };
 
@@ -37,7 +37,8 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Admin {
     metrics: Arc<Metrics>,
-    reloader: Arc<Reloader>,
+    tables: Tables,
+    status: watch::Receiver<FileStatus>,
     sessions: Arc<Sessions>,
     readiness: Arc<Readiness>,
 }
@@ -46,13 +47,14 @@ impl Admin {
     /// Gathers what is shown.
     pub fn new(
         metrics: Arc<Metrics>,
-        reloader: Arc<Reloader>,
+        (tables, status): (Tables, watch::Receiver<FileStatus>),
         sessions: Arc<Sessions>,
         readiness: Arc<Readiness>,
     ) -> Arc<Self> {
         Arc::new(Self {
             metrics,
-            reloader,
+            tables,
+            status,
             sessions,
             readiness,
         })
@@ -95,7 +97,7 @@ impl Admin {
             "/live" => reply::text(StatusCode::OK, "live\n"),
             "/ready" => self.readiness.answer(),
             "/metrics" => views::metrics(&self.metrics),
-            "/routes" => views::routes(&self.reloader),
+            "/routes" => views::routes(&self.tables.borrow(), &self.status.borrow()),
             "/sessions" => views::sessions(self.sessions.registry()),
             _ => reply::text(StatusCode::NOT_FOUND, "See / for what is here.\n"),
         }

@@ -9,10 +9,9 @@ use crate::{
     event::UserId,
     frame::Text,
     metrics::Metrics,
-    reload::Reloader,
     reply::{self, Body},
     rollout::{Rollout, Share},
-    routes::{Endpoint, RouteTable},
+    routes::{Endpoint, FileStatus, RouteTable},
     session::Registry,
 };
 
@@ -38,19 +37,17 @@ pub(super) fn metrics(metrics: &Metrics) -> Response<Body> {
     response
 }
 
-pub(super) fn routes(reloader: &Reloader) -> Response<Body> {
-    let table = reloader.tables().borrow().clone();
-    let status = reloader.status();
+pub(super) fn routes(table: &RouteTable, status: &FileStatus) -> Response<Body> {
     pretty(&json!({
         "generation": table.generation,
         "since": seconds(status.since),
-        "file": reloader.path().map(|path| path.display().to_string()),
+        "file": status.file,
         "file_is_in_force": status.refused.is_none() && status.needs_restart.is_empty(),
         "refused": status.refused,
         "needs_restart": status.needs_restart,
         "app": table.app.settings().address.to_string(),
         "webhook": table.webhook.is_some(),
-        "endpoints": endpoints(&table),
+        "endpoints": endpoints(table),
         "flags": table.flags.iter().map(|flag| json!({
             "name": flag.name, "rollout": rollout(&flag.rollout), "on": flag.on, "off": flag.off,
         })).collect::<Vec<_>>(),

@@ -5,6 +5,7 @@
 mod action;
 mod endpoint;
 mod pattern;
+mod status;
 mod trust;
 
 use std::{sync::Arc, time::Duration};
@@ -23,6 +24,7 @@ pub use endpoint::{
     Endpoint, Expiry, Flag, Frames, Limits, Lookup, Origins, Permit, Refusals, Refuse,
 };
 pub use pattern::PathPattern;
+pub use status::FileStatus;
 pub use trust::{NotANetwork, Trusted};
 
 /// How clients are told who they are.
