@@ -105,7 +105,7 @@ impl App {
             reloader.tables(),
             metrics.clone(),
             ends.sessions.clone(),
-            (ends.home.clone(), ends.cut.clone()),
+            ends.home.clone(),
         );
         let watchdog = Watchdog::new(reload::timeouts(&reloader.door().borrow()));
         let service = Service::new(

@@ -6,6 +6,7 @@
 //! byte goes on at once.
 
 mod body;
+mod boundary;
 mod headers;
 mod hygiene;
 mod pump;
@@ -23,7 +24,7 @@ use crate::{
 };
 
 pub use hygiene::{Improper, check};
-pub use tunnel::{Tunnel, Tunnelled, open};
+pub use tunnel::{Tunnel, Tunnelled, is_websocket, open};
 
 /// Whether a request asks to switch to a protocol that is passed through.
 pub fn is_upgrade(head: &http::request::Parts) -> bool {

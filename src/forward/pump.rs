@@ -12,7 +12,9 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+use super::boundary::Boundary;
 
 const BUFFER: usize = 64 * 1024;
 
@@ -20,40 +22,75 @@ const BUFFER: usize = 64 * 1024;
 #[derive(Debug, Default)]
 struct Way {
     left: Bytes,
+    frames: Boundary,
     ended: bool,
     shut: bool,
 }
 
-/// Carries bytes until both sides have said their last, or one breaks. The end
-/// of one side is passed on as such, so that half-closed streams work.
-pub(super) async fn pump<A, B>(a: (A, Bytes), b: (B, Bytes)) -> io::Result<()>
+/// Two streams and what is on its way between them.
+#[derive(Debug)]
+pub(super) struct Pump<A, B> {
+    a: A,
+    b: B,
+    there: Way,
+    back: Way,
+}
+
+impl<A, B> Pump<A, B>
 where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
-    let (mut a, mut b, mut there, mut back) = (a.0, b.0, Way::from(a.1), Way::from(b.1));
-    poll_fn(|cx| {
-        let there = there.poll(cx, &mut a, &mut b)?;
-        let back = back.poll(cx, &mut b, &mut a)?;
-        if there.is_ready() && back.is_ready() {
-            Poll::Ready(Ok(()))
-        } else {
-            Poll::Pending
-        }
-    })
-    .await
+    /// Each stream comes with what was read from it already.
+    pub(super) fn new((a, from_a): (A, Bytes), (b, from_b): (B, Bytes)) -> Self {
+        let (there, back) = (Way::from(from_a), Way::from(from_b));
+        Self { a, b, there, back }
+    }
+
+    /// Carries bytes until both sides have said their last, or one breaks. The end
+    /// of one side is passed on as such, so that half-closed streams work. Can be
+    /// left and taken up again: no byte is in between.
+    pub(super) async fn run(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// Carries bytes until the app is between two WebSocket frames, and ends what
+    /// the client hears there with these bytes.
+    pub(super) async fn end_with(&mut self, farewell: &[u8]) -> io::Result<()> {
+        poll_fn(|cx| match self.poll(cx)? {
+            Poll::Pending if !self.back.is_between_frames() => Poll::Pending,
+            _ => Poll::Ready(Ok::<_, io::Error>(())),
+        })
+        .await?;
+        self.a.write_all(farewell).await?;
+        self.a.shutdown().await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let there = self.there.poll(cx, &mut self.a, &mut self.b)?;
+        let back = self.back.poll(cx, &mut self.b, &mut self.a)?;
+        let done = there.is_ready() && back.is_ready();
+        if done { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
 }
 
 impl From<Bytes> for Way {
     fn from(left: Bytes) -> Self {
+        let mut frames = Boundary::default();
+        frames.pass(&left);
         Self {
             left,
+            frames,
             ..Self::default()
         }
     }
 }
 
 impl Way {
+    fn is_between_frames(&self) -> bool {
+        self.left.is_empty() && self.frames.is_between()
+    }
+
     fn poll<R, W>(&mut self, cx: &mut Context<'_>, from: &mut R, to: &mut W) -> Poll<io::Result<()>>
     where
         R: AsyncRead + Unpin,
@@ -87,6 +124,7 @@ impl Way {
             let mut buffer = ReadBuf::new(space);
             ready!(Pin::new(from).poll_read(cx, &mut buffer))?;
             self.ended = buffer.filled().is_empty();
+            self.frames.pass(buffer.filled());
             self.left = Bytes::copy_from_slice(buffer.filled());
             Poll::Ready(Ok(()))
         })
@@ -108,14 +146,15 @@ impl Way {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::io::{AsyncReadExt, duplex};
 
     #[tokio::test]
     async fn both_ways_flow_and_each_end_is_passed_on() {
         let (mut client, near) = duplex(16);
         let (far, mut app) = duplex(16);
         let early = Bytes::from_static(b"early ");
-        let pumped = pump((near, early), (far, Bytes::new()));
+        let mut pump = Pump::new((near, early), (far, Bytes::new()));
+        let pumped = pump.run();
         let talk = async {
             client.write_all(b"hello over a narrow pipe").await.unwrap();
             client.shutdown().await.unwrap();
@@ -135,5 +174,24 @@ mod tests {
         done.unwrap();
         assert_eq!(heard, "early hello over a narrow pipe");
         assert_eq!(answer, "still answering after that");
+    }
+
+    #[tokio::test]
+    async fn the_farewell_comes_between_two_frames() {
+        let (mut client, near) = duplex(1024);
+        let (far, mut app) = duplex(1024);
+        let mut pump = Pump::new((near, Bytes::new()), (far, Bytes::from_static(b"\x81\x05he")));
+        let ending = pump.end_with(b"\x88\x00");
+        let talk = async {
+            let mut heard = [0; 4];
+            client.read_exact(&mut heard).await.unwrap();
+            app.write_all(b"llo").await.unwrap();
+            let mut rest = Vec::new();
+            client.read_to_end(&mut rest).await.unwrap();
+            [heard.to_vec(), rest].concat()
+        };
+        let (ended, heard) = tokio::join!(ending, talk);
+        ended.unwrap();
+        assert_eq!(heard, b"\x81\x05hello\x88\x00");
     }
 }

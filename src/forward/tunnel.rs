@@ -1,13 +1,14 @@
 //! A request to switch protocols, passed to the app; after its 101, bytes.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Version, header::UPGRADE};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
 
-use super::{Fault, body, headers, pump};
+use super::{Fault, body, headers, pump::Pump};
 use crate::{
     routes::Trusted,
     upstream::{AppBody, Stream, Upgrade, Upstream},
@@ -29,6 +30,7 @@ pub struct Tunnel {
     client: OnUpgrade,
     app: Stream,
     early: Bytes,
+    is_websocket: bool,
 }
 
 /// Whether a request asks for another protocol that may be tunnelled. `h2c` may
@@ -38,6 +40,12 @@ pub(super) fn asks_for_protocol(headers: &HeaderMap) -> bool {
         let protocol = protocol.as_bytes();
         !protocol.is_empty() && !protocol.to_ascii_lowercase().starts_with(b"h2c")
     })
+}
+
+/// Whether the protocol asked for is WebSocket (RFC 6455, section 4.1).
+pub fn is_websocket(headers: &HeaderMap) -> bool {
+    let protocol = headers.get(UPGRADE);
+    protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Passes the request on.
@@ -51,6 +59,7 @@ pub async fn open(
     trusted: &Trusted,
 ) -> Result<Tunnelled, Fault> {
     let client = hyper::upgrade::on(&mut request);
+    let is_websocket = is_websocket(request.headers());
     let (mut head, incoming) = request.into_parts();
     headers::to_app(&mut head, peer, trusted, headers::Upgrades::Keep);
     let request = body::prepare(head, incoming, peer, app.settings().idle_timeout);
@@ -68,6 +77,7 @@ pub async fn open(
                     client,
                     app: stream,
                     early,
+                    is_websocket,
                 },
             ))
         }
@@ -79,17 +89,32 @@ pub async fn open(
     }
 }
 
+/// How long a frame that has begun may take to end when the tunnel has to.
+const FRAME_END: Duration = Duration::from_secs(2);
+
+/// Close, 1012 "service restart" (RFC 6455, section 5.5.1).
+const FAREWELL: &[u8] = b"\x88\x11\x03\xf4service restart";
+
 impl Tunnel {
-    /// Carries bytes until both sides have ended.
+    /// Carries bytes until both sides have ended, or until `home`: then the client
+    /// of a WebSocket is told to come back, all others just see the end.
     ///
     /// # Errors
     /// What broke.
-    pub async fn run(self) -> io::Result<()> {
+    pub async fn run(self, home: impl Future<Output = ()>) -> io::Result<()> {
         let upgraded = self.client.await.map_err(io::Error::other)?;
         let parts = upgraded
             .downcast::<TokioIo<Wire>>()
             .map_err(|_| io::Error::other("the connection is of a foreign kind"))?;
         let client = parts.io.into_inner().into_stream();
-        pump::pump((client, parts.read_buf), (self.app, self.early)).await
+        let mut pump = Pump::new((client, parts.read_buf), (self.app, self.early));
+        tokio::select! {
+            ended = pump.run() => return ended,
+            () = home => {}
+        }
+        if self.is_websocket {
+            timeout(FRAME_END, pump.end_with(FAREWELL)).await??;
+        }
+        Ok(())
     }
 }

@@ -119,7 +119,7 @@ impl Service {
             return (response, "client");
         }
         let upgrades = forward::is_upgrade(&head);
-        let socket = upgrades && head.headers.get(UPGRADE).is_some_and(is_websocket);
+        let socket = upgrades && forward::is_websocket(&head.headers);
         let table = self.tables.borrow().clone();
         let route = table.find(head.uri.path(), socket);
         let request = Request::from_parts(head, body);
@@ -168,10 +168,13 @@ impl Service {
             Ok(Tunnelled::Refused(response)) => (response.map(Body::App), "client"),
             Ok(Tunnelled::Switched(response, tunnel)) => {
                 let (metrics, peer) = (self.metrics.clone(), peer.clone());
-                let stop = self.sessions.relays_end();
+                let home = self.sessions.home();
                 self.sessions.spawn(async move {
-                    stop.run_until_cancelled(carry(tunnel, held, &metrics, &peer))
-                        .await;
+                    let carried = Carried::begin(held, &metrics);
+                    if let Err(error) = tunnel.run(home).await {
+                        debug!(%error, address = %peer.address, "Tunnel broke");
+                    }
+                    drop(carried);
                 });
                 (response.map(|()| Body::EMPTY), "none")
             }
@@ -180,26 +183,28 @@ impl Service {
     }
 }
 
-/// Runs a tunnel; one that is no session's is counted on its own.
-async fn carry(tunnel: Tunnel, held: Option<Box<Held>>, metrics: &Metrics, peer: &Peer) {
-    struct Open<'m>(&'m Metrics);
-    impl Drop for Open<'_> {
-        fn drop(&mut self) {
-            self.0.tunnels.dec();
-        }
-    }
-    let open = held.is_none().then(|| {
-        metrics.tunnels.inc();
-        Open(metrics)
-    });
-    if let Err(error) = tunnel.run().await {
-        debug!(%error, address = %peer.address, "Tunnel broke");
-    }
-    drop((open, held));
+/// A tunnel in the count: a session's, or one on its own.
+enum Carried {
+    Session(#[expect(dead_code, reason = "held for its Drop")] Box<Held>),
+    Alone(Arc<Metrics>),
 }
 
-fn is_websocket(protocol: &HeaderValue) -> bool {
-    protocol.as_bytes().eq_ignore_ascii_case(b"websocket")
+impl Carried {
+    fn begin(held: Option<Box<Held>>, metrics: &Arc<Metrics>) -> Self {
+        if let Some(held) = held {
+            return Self::Session(held);
+        }
+        metrics.tunnels.inc();
+        Self::Alone(metrics.clone())
+    }
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        if let Self::Alone(metrics) = self {
+            metrics.tunnels.dec();
+        }
+    }
 }
 
 fn no_answer(fault: &Fault, peer: &Peer) -> Answer {

@@ -15,8 +15,15 @@ mod origin;
 mod permit;
 mod registry;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
+use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{feed::Feed, hub::Hub, metrics::Metrics, routes::Tables};
@@ -36,21 +43,21 @@ pub struct Sessions {
     registry: Arc<Registry>,
     asks: ask::Asks,
     tracker: TaskTracker,
+    /// Counts what was relayed, to scatter its end.
+    relays: AtomicU64,
     /// Everybody goes home.
     stop: CancellationToken,
-    /// Whatever is left is cut.
-    cut: CancellationToken,
 }
 
 impl Sessions {
     /// Nobody is here yet. Sessions run on `tracker` until they end or are sent home
-    /// by `stop`; tunnels, whose end is the app's to tell, until `cut`.
+    /// by `stop`.
     pub fn new(
         (hub, feed): (Arc<Hub>, Arc<Feed>),
         tables: Tables,
         metrics: Arc<Metrics>,
         tracker: TaskTracker,
-        (stop, cut): (CancellationToken, CancellationToken),
+        stop: CancellationToken,
     ) -> Arc<Self> {
         let registry = Registry::new(metrics.clone());
         let asks = ask::Asks::default();
@@ -62,8 +69,8 @@ impl Sessions {
             registry,
             asks,
             tracker,
+            relays: AtomicU64::new(0),
             stop,
-            cut,
         })
     }
 
@@ -77,15 +84,21 @@ impl Sessions {
         self.tracker.spawn(task);
     }
 
-    /// Ends what is carried through as bytes, after the sessions have gone home.
-    pub fn relays_end(&self) -> CancellationToken {
-        self.cut.clone()
+    /// Waits until a relayed socket has to go home, another moment for each.
+    pub fn home(self: &Arc<Self>) -> impl Future<Output = ()> + Send + use<> {
+        let sessions = self.clone();
+        let number = SessionId(self.relays.fetch_add(1, Ordering::Relaxed));
+        async move {
+            sessions.stop.cancelled().await;
+            let spread = sessions.tables.borrow().spread;
+            sleep(scattered(number, spread)).await;
+        }
     }
 }
 
 /// A moment within `spread`, another for each session, so that not all come back
 /// at the same time.
-fn scattered(session: crate::event::SessionId, spread: Duration) -> Duration {
+fn scattered(session: SessionId, spread: Duration) -> Duration {
     // Fibonacci hashing: neighbours land far apart, any run of ids fills the time.
     let hash = session.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
     spread.mul_f64(hash as f64 / f64::from(u32::MAX))
