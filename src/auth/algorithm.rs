@@ -1,13 +1,9 @@
-//! The signature algorithms of JSON Web Tokens (RFC 7518 section 3.1) and what
-//! carries each of them out. `none` is not among them.
+//! The signature algorithms of JSON Web Tokens (RFC 7518 section 3.1) by name.
+//! `none` is not among them.
 
 use std::{fmt, str::FromStr};
 
-use aws_lc_rs::{
-    encoding::{AsDer, PublicKeyX509Der},
-    hmac, rsa,
-    signature::{self as sig, ParsedPublicKey, VerificationAlgorithm},
-};
+use jsonwebtoken::{Algorithm as Listed, AlgorithmFamily};
 
 /// How a token is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,14 +40,6 @@ pub enum Algorithm {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no algorithm: use HS, RS, PS or ES with 256, 384 or 512, or EdDSA")]
 pub struct NotAnAlgorithm(String);
-
-/// What carries an algorithm out.
-pub(super) enum Mechanism {
-    /// One secret signs and verifies.
-    Mac(hmac::Algorithm),
-    /// A public key verifies.
-    Signature(&'static dyn VerificationAlgorithm),
-}
 
 impl Algorithm {
     /// Every one of them.
@@ -95,42 +83,29 @@ impl Algorithm {
         matches!(self, Self::HS256 | Self::HS384 | Self::HS512)
     }
 
-    pub(super) fn mechanism(self) -> Mechanism {
-        Mechanism::Signature(match self {
-            Self::HS256 => return Mechanism::Mac(hmac::HMAC_SHA256),
-            Self::HS384 => return Mechanism::Mac(hmac::HMAC_SHA384),
-            Self::HS512 => return Mechanism::Mac(hmac::HMAC_SHA512),
-            Self::RS256 => &sig::RSA_PKCS1_2048_8192_SHA256,
-            Self::RS384 => &sig::RSA_PKCS1_2048_8192_SHA384,
-            Self::RS512 => &sig::RSA_PKCS1_2048_8192_SHA512,
-            Self::PS256 => &sig::RSA_PSS_2048_8192_SHA256,
-            Self::PS384 => &sig::RSA_PSS_2048_8192_SHA384,
-            Self::PS512 => &sig::RSA_PSS_2048_8192_SHA512,
-            Self::ES256 => &sig::ECDSA_P256_SHA256_FIXED,
-            Self::ES384 => &sig::ECDSA_P384_SHA384_FIXED,
-            Self::ES512 => &sig::ECDSA_P521_SHA512_FIXED,
-            Self::EdDSA => &sig::ED25519,
+    /// The same in jsonwebtoken, which lacks ES512.
+    pub(super) fn listed(self) -> Option<Listed> {
+        Some(match self {
+            Self::HS256 => Listed::HS256,
+            Self::HS384 => Listed::HS384,
+            Self::HS512 => Listed::HS512,
+            Self::RS256 => Listed::RS256,
+            Self::RS384 => Listed::RS384,
+            Self::RS512 => Listed::RS512,
+            Self::PS256 => Listed::PS256,
+            Self::PS384 => Listed::PS384,
+            Self::PS512 => Listed::PS512,
+            Self::ES256 => Listed::ES256,
+            Self::ES384 => Listed::ES384,
+            Self::ES512 => return None,
+            Self::EdDSA => Listed::EdDSA,
         })
     }
 
-    /// Reads a public key for this algorithm: `SubjectPublicKeyInfo`, PKCS#1, or
-    /// a raw point. `None` if it is of another kind, another curve or another size.
-    pub(super) fn public_key(self, bytes: &[u8]) -> Option<ParsedPublicKey> {
-        let Mechanism::Signature(algorithm) = self.mechanism() else {
-            return None;
-        };
-        let is_rsa = self.name().starts_with(['R', 'P']);
-        let key = ParsedPublicKey::new(algorithm, bytes).ok()?;
-        (!is_rsa || has_sound_size(bytes)).then_some(key)
+    /// The kind of key it takes.
+    pub(super) fn family(self) -> AlgorithmFamily {
+        self.listed().map_or(AlgorithmFamily::Ec, Listed::family)
     }
-}
-
-/// Whether an RSA key is of a size that signatures are believed from (2048 to
-/// 8192 bits). Parsing alone does not say; verifying would fail for each token.
-fn has_sound_size(key: &[u8]) -> bool {
-    let parsed = rsa::PublicKey::from_der(key).ok();
-    let der: Option<PublicKeyX509Der<'_>> = parsed.and_then(|key| key.as_der().ok());
-    der.is_some_and(|der| rsa::PublicEncryptingKey::from_der(der.as_ref()).is_ok())
 }
 
 impl FromStr for Algorithm {

@@ -3,11 +3,11 @@
 //! A key that is not understood is skipped, as section 5 asks. So are symmetric
 //! ones: a secret that is published at a URL is none.
 
-use aws_lc_rs::{
-    encoding::{AsDer, PublicKeyX509Der},
-    signature::RsaPublicKeyComponents,
-};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{
+    DecodingKey,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse},
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -27,90 +27,68 @@ struct Document {
     keys: Vec<Value>,
 }
 
-#[derive(Deserialize)]
-struct Jwk {
-    kid: Option<String>,
-    alg: Option<String>,
-    #[serde(rename = "use")]
-    purpose: Option<String>,
-    key_ops: Option<Vec<String>>,
-    #[serde(flatten)]
-    material: Material,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "kty")]
-enum Material {
-    #[serde(rename = "RSA")]
-    Rsa { n: String, e: String },
-    #[serde(rename = "EC")]
-    Ec { crv: String, x: String, y: String },
-    #[serde(rename = "OKP")]
-    Okp { crv: String, x: String },
-}
-
 /// The keys of a document, each bound to the algorithms it is for: none if it is
 /// of no use here.
 pub(super) fn keys(document: &[u8]) -> Result<Vec<Vec<Key>>, NotAKey> {
     let document: Document = serde_json::from_slice(document)
         .map_err(|error| NotAKey(format!("not a JWKS document: {error}")))?;
-    let bound = |key| {
-        let jwk: Jwk = serde_json::from_value(key).ok()?;
-        jwk.bind()
-    };
     let keys = document.keys.into_iter();
     Ok(keys.map(|key| bound(key).unwrap_or_default()).collect())
 }
 
-impl Jwk {
-    fn bind(&self) -> Option<Vec<Key>> {
-        let verifies = self.purpose.as_deref().is_none_or(|to| to == "sig")
-            && (self.key_ops.as_ref()).is_none_or(|ops| ops.iter().any(|op| op == "verify"));
-        let named: Option<Algorithm> = self.alg.as_deref().map(str::parse).transpose().ok()?;
-        let mut algorithms = self.material.algorithms().to_vec();
-        algorithms.retain(|algorithm| named.is_none_or(|named| named == *algorithm));
-        let key = self.material.bytes().filter(|_| verifies)?;
-        Some(Key::public(self.kid.as_deref(), &key, &algorithms))
+fn bound(key: Value) -> Option<Vec<Key>> {
+    // By its name, because jsonwebtoken 11 takes ES512 for unknown.
+    let named = key.get("alg").and_then(Value::as_str).map(str::parse);
+    let named: Option<Algorithm> = named.transpose().ok()?;
+    let jwk: Jwk = serde_json::from_value(key).ok()?;
+    if !is_to_verify(&jwk) {
+        return None;
     }
+    let (key, algorithms) = material(&jwk.algorithm)?;
+    let mut algorithms = algorithms.to_vec();
+    algorithms.retain(|algorithm| named.is_none_or(|named| named == *algorithm));
+    Some(Key::bound(jwk.common.key_id.as_deref(), &key, &algorithms))
 }
 
-impl Material {
-    /// The algorithms that a key of this kind may be for.
-    fn algorithms(&self) -> &'static [Algorithm] {
-        match self {
-            Self::Rsa { .. } => &RSA,
-            Self::Ec { crv, .. } => match crv.as_str() {
-                "P-256" => &[Algorithm::ES256],
-                "P-384" => &[Algorithm::ES384],
-                "P-521" => &[Algorithm::ES512],
-                _ => &[],
-            },
-            Self::Okp { crv, .. } if crv == "Ed25519" => &[Algorithm::EdDSA],
-            Self::Okp { .. } => &[],
-        }
-    }
+fn is_to_verify(jwk: &Jwk) -> bool {
+    let purpose = jwk.common.public_key_use.as_ref();
+    let operations = jwk.common.key_operations.as_ref();
+    purpose.is_none_or(|to| *to == PublicKeyUse::Signature)
+        && operations.is_none_or(|all| all.contains(&KeyOperations::Verify))
+}
 
-    /// The key as the crypto library reads it: DER, or the raw point.
-    fn bytes(&self) -> Option<Vec<u8>> {
-        match self {
-            Self::Rsa { n, e } => {
-                let (n, e) = (number(n)?, number(e)?);
-                let der: PublicKeyX509Der<'_> = RsaPublicKeyComponents { n, e }.as_der().ok()?;
-                Some(der.as_ref().to_vec())
-            }
-            // 4: an uncompressed point (SEC 1 section 2.3.3).
-            Self::Ec { x, y, .. } => Some([vec![4], decoded(x)?, decoded(y)?].concat()),
-            Self::Okp { x, .. } => decoded(x),
+/// The key, and the algorithms that a key of its kind may be for.
+fn material(key: &AlgorithmParameters) -> Option<(DecodingKey, &'static [Algorithm])> {
+    match key {
+        AlgorithmParameters::RSA(key) => {
+            let (n, e) = (number(&key.n)?, number(&key.e)?);
+            Some((DecodingKey::from_rsa_raw_components(&n, &e), &RSA))
         }
+        AlgorithmParameters::EllipticCurve(key) => {
+            let algorithms: &[Algorithm] = match key.curve {
+                EllipticCurve::P256 => &[Algorithm::ES256],
+                EllipticCurve::P384 => &[Algorithm::ES384],
+                EllipticCurve::P521 => &[Algorithm::ES512],
+                _ => return None,
+            };
+            let key = DecodingKey::from_ec_components(unpadded(&key.x), unpadded(&key.y));
+            Some((key.ok()?, algorithms))
+        }
+        AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
+            let key = DecodingKey::from_ed_components(unpadded(&key.x));
+            Some((key.ok()?, &[Algorithm::EdDSA]))
+        }
+        _ => None,
     }
 }
 
 /// A big-endian number; some issuers pad it with zeros, against RFC 7518.
 fn number(text: &str) -> Option<Vec<u8>> {
-    let bytes = decoded(text)?;
+    let bytes = URL_SAFE_NO_PAD.decode(unpadded(text)).ok()?;
     Some(bytes.into_iter().skip_while(|byte| *byte == 0).collect())
 }
 
-fn decoded(text: &str) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()
+/// Base64url as RFC 7515 section 2 has it: some issuers leave the padding.
+fn unpadded(text: &str) -> &str {
+    text.trim_end_matches('=')
 }

@@ -1,17 +1,17 @@
 //! The keys tokens are verified with, replaceable while the process runs.
 //!
-//! Every key here is bound to one algorithm when it is read. So a public key can
-//! never be taken for an HMAC secret, nor a secret for anything else, whatever a
-//! token's header says (RFC 8725 section 2.1).
+//! Every key here is bound to one algorithm when it is read, and is of that
+//! algorithm's family. So a public key can never be taken for an HMAC secret, nor
+//! a secret for anything else, whatever a token's header says (RFC 8725 section 2.1).
 
 use std::{
     fmt,
     sync::{Arc, PoisonError, RwLock},
 };
 
-use aws_lc_rs::{hmac, signature::ParsedPublicKey};
+use jsonwebtoken::{AlgorithmFamily, DecodingKey};
 
-use super::{Algorithm, Rejected, algorithm::Mechanism, jwk, jws::Signed, pem};
+use super::{Algorithm, Rejected, crypto, jwk, jws::Signed, pem};
 use crate::secret::Secret;
 
 /// A set of verification keys. Cloning shares the set.
@@ -29,12 +29,7 @@ pub(super) struct Key {
     /// Its name in a JWKS.
     kid: Option<Box<str>>,
     algorithm: Algorithm,
-    check: Check,
-}
-
-enum Check {
-    Mac(Box<hmac::Key>),
-    Signature(Box<ParsedPublicKey>),
+    key: DecodingKey,
 }
 
 /// A text holds no usable key.
@@ -51,8 +46,8 @@ impl KeySet {
         if secret.expose().is_empty() {
             return Err(NotAKey("the secret is empty, so anybody could sign".into()));
         }
-        let key = |&algorithm| Key::mac(secret.expose().as_bytes(), algorithm);
-        Self::fixed(algorithms.iter().filter_map(key).collect(), algorithms)
+        let key = DecodingKey::from_secret(secret.expose().as_bytes());
+        Self::fixed(Key::bound(None, &key, algorithms), algorithms)
     }
 
     /// Public keys in PEM: RSA, EC or Ed25519, as `PUBLIC KEY` (RFC 7468),
@@ -64,7 +59,7 @@ impl KeySet {
     pub fn pem(pem: &[u8], algorithms: &[Algorithm]) -> Result<Self, NotAKey> {
         let mut keys = Vec::new();
         for (count, der) in pem::public_keys(pem)?.iter().enumerate() {
-            let read = Key::public(None, der, algorithms);
+            let read = Key::read(der, algorithms);
             if read.is_empty() {
                 let what = "is not usable with any of the algorithms";
                 let sizes = "RSA needs 2048 to 8192 bits, ES256 the curve P-256";
@@ -95,14 +90,16 @@ impl KeySet {
     }
 
     /// Whether one of the keys made this signature.
-    pub(super) fn check(&self, signed: &Signed<'_>, algorithm: Algorithm) -> Result<(), Rejected> {
+    pub(super) fn check(&self, signed: &Signed<'_>) -> Result<(), Rejected> {
         let keys = self.current();
         let kid = signed.kid.as_deref();
         let is_named = |key: &Key| kid.is_some() && key.kid.as_deref() == kid;
         let may_be = |key: &&Key| {
-            key.algorithm == algorithm && (kid.is_none() || key.kid.is_none() || is_named(key))
+            key.algorithm == signed.algorithm
+                && (kid.is_none() || key.kid.is_none() || is_named(key))
         };
-        if keys.iter().filter(may_be).any(|key| key.made(signed)) {
+        let made = |key: &Key| crypto::verifies(&key.key, signed);
+        if keys.iter().filter(may_be).any(made) {
             return Ok(());
         }
         if self.0.published && !keys.iter().any(is_named) {
@@ -112,11 +109,10 @@ impl KeySet {
     }
 
     /// Signs with the set's secret, if it has one for the algorithm.
-    pub(super) fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Option<hmac::Tag> {
-        self.current().iter().find_map(|key| match &key.check {
-            Check::Mac(mac) if key.algorithm == algorithm => Some(hmac::sign(mac, message)),
-            Check::Mac(_) | Check::Signature(_) => None,
-        })
+    pub(super) fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Option<Vec<u8>> {
+        let keys = self.current();
+        let key = keys.iter().find(|key| key.algorithm == algorithm)?;
+        crypto::sign(algorithm, &key.key, message)
     }
 
     fn fixed(keys: Vec<Key>, algorithms: &[Algorithm]) -> Result<Self, NotAKey> {
@@ -152,34 +148,32 @@ impl fmt::Debug for KeySet {
 }
 
 impl Key {
-    fn mac(secret: &[u8], algorithm: Algorithm) -> Option<Self> {
-        let Mechanism::Mac(mac) = algorithm.mechanism() else {
-            return None;
+    /// A public key in DER, for those of the algorithms that it suits.
+    fn read(der: &[u8], algorithms: &[Algorithm]) -> Vec<Self> {
+        let bound = |algorithm: &Algorithm| {
+            let key = match algorithm.family() {
+                AlgorithmFamily::Hmac => return Vec::new(),
+                AlgorithmFamily::Rsa => DecodingKey::from_rsa_der(der),
+                AlgorithmFamily::Ec => DecodingKey::from_ec_der(der),
+                AlgorithmFamily::Ed => DecodingKey::from_ed_der(der),
+            };
+            Self::bound(None, &key, &[*algorithm])
         };
-        Some(Self {
-            kid: None,
-            algorithm,
-            check: Check::Mac(hmac::Key::new(mac, secret).into()),
-        })
+        algorithms.iter().flat_map(bound).collect()
     }
 
-    /// A public key, once for each of the algorithms that it is for.
-    pub(super) fn public(kid: Option<&str>, key: &[u8], algorithms: &[Algorithm]) -> Vec<Self> {
-        let bound = |&algorithm: &Algorithm| {
-            Some(Self {
-                kid: kid.map(Into::into),
-                algorithm,
-                check: Check::Signature(algorithm.public_key(key)?.into()),
-            })
-        };
-        algorithms.iter().filter_map(bound).collect()
-    }
-
-    fn made(&self, signed: &Signed<'_>) -> bool {
-        let (message, signature) = (signed.message.as_bytes(), &signed.signature);
-        match &self.check {
-            Check::Mac(key) => hmac::verify(key, message, signature).is_ok(),
-            Check::Signature(key) => key.verify_sig(message, signature).is_ok(),
-        }
+    /// A key, once for each of the algorithms that it suits.
+    pub(super) fn bound(
+        kid: Option<&str>,
+        key: &DecodingKey,
+        algorithms: &[Algorithm],
+    ) -> Vec<Self> {
+        let suiting = algorithms.iter().filter(|one| crypto::suits(key, **one));
+        let bound = suiting.map(|algorithm| Self {
+            kid: kid.map(Into::into),
+            algorithm: *algorithm,
+            key: key.clone(),
+        });
+        bound.collect()
     }
 }

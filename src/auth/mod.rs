@@ -4,6 +4,7 @@
 
 mod algorithm;
 mod claims;
+mod crypto;
 mod development;
 mod jwk;
 mod jws;

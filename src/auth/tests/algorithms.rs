@@ -1,13 +1,10 @@
 //! Every algorithm with every form of key, and no algorithm with another's key.
 
 use aws_lc_rs::{
-    rand::SystemRandom,
-    signature::{ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair},
+    encoding::{AsDer, PublicKeyX509Der},
+    signature::{Ed25519KeyPair, KeyPair as KeyPairOf},
 };
-use base64::{
-    Engine,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
+use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use rcgen::{KeyPair, PublicKeyData, RsaKeySize};
 
@@ -46,6 +43,10 @@ fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
 }
 
+fn spki(key: &impl AsDer<PublicKeyX509Der<'static>>) -> Vec<u8> {
+    key.as_der().unwrap().as_ref().to_vec()
+}
+
 fn accepts(verifier: &Verifier, token: &Secret) -> bool {
     verifier.verify(token, now()).is_ok()
 }
@@ -75,18 +76,8 @@ fn a_public_key_verifies_each_of_its_algorithms() {
 
 #[test]
 fn es512_is_verified_with_a_key_on_p521() {
-    let pair = EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).unwrap();
-    let [header, claims] = [r#"{"alg":"ES512"}"#.to_owned(), access().to_string()]
-        .map(|part| URL_SAFE_NO_PAD.encode(part));
-    let message = format!("{header}.{claims}");
-    let signature = pair.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
-    let signature = URL_SAFE_NO_PAD.encode(signature);
-    let token = Secret::new(format!("{message}.{signature}"));
-
-    let der: aws_lc_rs::encoding::PublicKeyX509Der<'_> =
-        aws_lc_rs::encoding::AsDer::as_der(aws_lc_rs::signature::KeyPair::public_key(&pair))
-            .unwrap();
-    let pem = pem("PUBLIC KEY", der.as_ref());
+    let (pair, token) = es512();
+    let pem = pem("PUBLIC KEY", &spki(KeyPairOf::public_key(&pair)));
     let keys = KeySet::pem(pem.as_bytes(), &[Algorithm::ES512]).unwrap();
     assert!(accepts(&verifier(keys, &[Algorithm::ES512]), &token));
 }
@@ -175,6 +166,36 @@ fn unsigned_tokens_are_refused() {
         let token = Secret::new(format!("{header}.{claims}."));
         let refused = hs256().verify(&token, now());
         assert!(matches!(refused, Err(Rejected::Invalid(_))));
+    }
+}
+
+#[test]
+fn headers_may_say_more_than_is_known() {
+    let more = json!({"alg": "HS256", "kid": "a", "ver": 1.5, "x": {"y": [1, null]}});
+    assert!(accepts(&hs256(), &signed_under(&more, &access())));
+    for (header, why) in [
+        (json!({"alg": "HS256", "crit": ["exp"]}), "extension"),
+        (json!({"alg": "ES512", "crit": ["exp"]}), "extension"),
+        (json!({"alg": "ES512"}), "is not allowed"),
+        (json!({"alg": "HS257"}), "algorithm is not known"),
+        (json!(["HS256"]), "cannot be read"),
+    ] {
+        let refused = hs256().verify(&signed_under(&header, &access()), now());
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains(why), "{refused} should say {why}");
+    }
+}
+
+#[test]
+fn ed25519_is_another_name_of_eddsa() {
+    let pair = Ed25519KeyPair::generate().unwrap();
+    let file = pem("PUBLIC KEY", &spki(pair.public_key()));
+    let keys = KeySet::pem(file.as_bytes(), &[Algorithm::EdDSA]).unwrap();
+    let verifier = verifier(keys, &[Algorithm::EdDSA]);
+    for name in ["EdDSA", "Ed25519"] {
+        let sign = |message: &[u8]| pair.sign(message).as_ref().to_vec();
+        let token = compact(&json!({ "alg": name }), &access(), sign);
+        assert!(accepts(&verifier, &token), "{name}");
     }
 }
 

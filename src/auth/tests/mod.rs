@@ -1,5 +1,6 @@
-//! Tokens signed for real, mostly by another implementation, and what becomes of
-//! them. What four real apps do with such tokens is the yardstick.
+//! Tokens signed for real, and what becomes of them. What four real apps do with
+//! such tokens is the yardstick. HS256 and ES512 are signed by aws-lc itself, so
+//! that jsonwebtoken is not only measured by itself.
 
 mod algorithms;
 mod claims;
@@ -9,7 +10,12 @@ mod published;
 
 use std::time::{Duration, SystemTime};
 
-use jsonwebtoken::{EncodingKey, Header, encode};
+use aws_lc_rs::{
+    hmac,
+    rand::SystemRandom,
+    signature::{ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::{Algorithm, Identity, KeySet, Rejected, Verifier};
@@ -63,8 +69,34 @@ fn access_with(changes: &Value) -> Value {
 }
 
 fn signed(claims: &Value) -> Secret {
-    let key = EncodingKey::from_secret(SECRET.as_bytes());
-    Secret::new(encode(&Header::default(), claims, &key).unwrap())
+    signed_under(&json!({"alg": "HS256", "typ": "JWT"}), claims)
+}
+
+fn signed_under(header: &Value, claims: &Value) -> Secret {
+    compact(header, claims, hs256_signature)
+}
+
+fn hs256_signature(message: &[u8]) -> Vec<u8> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    hmac::sign(&key, message).as_ref().to_vec()
+}
+
+/// RFC 7515 section 7.1, whatever the signature is.
+fn compact(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> Secret {
+    let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+    let message = format!("{header}.{claims}");
+    let signature = URL_SAFE_NO_PAD.encode(sign(message.as_bytes()));
+    Secret::new(format!("{message}.{signature}"))
+}
+
+/// A key on P-521 and a token that it signed.
+fn es512() -> (EcdsaKeyPair, Secret) {
+    let pair = EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).unwrap();
+    let token = compact(&json!({"alg": "ES512"}), &access(), |message| {
+        let signature = pair.sign(&SystemRandom::new(), message);
+        signature.unwrap().as_ref().to_vec()
+    });
+    (pair, token)
 }
 
 fn verify(verifier: &Verifier, claims: &Value) -> Result<Identity, Rejected> {

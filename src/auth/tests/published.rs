@@ -1,6 +1,6 @@
 //! Keys from a JWKS document: names, kinds, and keys that come and go.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE;
 use jsonwebtoken::{EncodingKey, Header, encode, jwk::Jwk};
 use proptest::prelude::*;
 use rcgen::KeyPair;
@@ -97,6 +97,36 @@ fn every_kind_of_published_key_verifies() {
             "{kid:?}"
         );
     }
+}
+
+#[test]
+fn a_p521_key_verifies_es512_whether_it_says_so_or_not() {
+    let (pair, token) = es512();
+    let public = aws_lc_rs::signature::KeyPair::public_key(&pair).as_ref();
+    let [x, y] = [1..67, 67..133].map(|part| URL_SAFE_NO_PAD.encode(&public[part]));
+    for alg in [json!(null), json!("ES512")] {
+        let jwk = json!({"kty": "EC", "crv": "P-521", "alg": alg, "x": x, "y": y});
+        let keys = KeySet::empty();
+        assert_eq!(publish(&keys, &[&jwk]), 1);
+        assert!(verifier(keys, &ALL).verify(&token, now()).is_ok());
+    }
+}
+
+#[test]
+fn padded_numbers_are_read() {
+    let rsa = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048);
+    let rsa = EncodingKey::from_rsa_pem(rsa.unwrap().serialize_pem().as_bytes()).unwrap();
+    let mut issuer = Issuer::new(rsa, jsonwebtoken::Algorithm::RS256, None);
+    let n = URL_SAFE_NO_PAD.decode(issuer.published["n"].as_str().unwrap());
+    let padded = URL_SAFE.encode([vec![0], n.unwrap()].concat());
+    issuer.published["n"] = json!(padded);
+    let keys = KeySet::empty();
+    assert_eq!(publish(&keys, &[&issuer.published]), 1);
+    assert!(
+        verifier(keys, &ALL)
+            .verify(&issuer.token(None), now())
+            .is_ok()
+    );
 }
 
 #[test]
