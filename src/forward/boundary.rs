@@ -24,7 +24,9 @@ impl Boundary {
     /// These bytes passed.
     pub(super) fn pass(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let payload = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+            let payload = usize::try_from(self.left)
+                .unwrap_or(usize::MAX)
+                .min(bytes.len());
             self.left -= payload as u64;
             bytes = bytes.get(payload..).unwrap_or_default();
             if let Some((byte, rest)) = bytes.split_first() {
@@ -77,7 +79,9 @@ mod tests {
     fn written(role: Role, lengths: &[usize]) -> (Vec<u8>, Vec<usize>) {
         let mut socket = WebSocket::from_raw_socket(std::io::Cursor::new(Vec::new()), role, None);
         let ends = lengths.iter().map(|length| {
-            socket.send(Message::Binary(vec![0x81; *length].into())).unwrap();
+            socket
+                .send(Message::Binary(vec![0x81; *length].into()))
+                .unwrap();
             socket.get_ref().get_ref().len()
         });
         let ends: Vec<_> = ends.collect();

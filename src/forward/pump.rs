@@ -70,7 +70,11 @@ where
         let there = self.there.poll(cx, &mut self.a, &mut self.b)?;
         let back = self.back.poll(cx, &mut self.b, &mut self.a)?;
         let done = there.is_ready() && back.is_ready();
-        if done { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if done {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
     }
 }
 
@@ -180,7 +184,10 @@ mod tests {
     async fn the_farewell_comes_between_two_frames() {
         let (mut client, near) = duplex(1024);
         let (far, mut app) = duplex(1024);
-        let mut pump = Pump::new((near, Bytes::new()), (far, Bytes::from_static(b"\x81\x05he")));
+        let mut pump = Pump::new(
+            (near, Bytes::new()),
+            (far, Bytes::from_static(b"\x81\x05he")),
+        );
         let ending = pump.end_with(b"\x88\x00");
         let talk = async {
             let mut heard = [0; 4];

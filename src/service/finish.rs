@@ -68,7 +68,7 @@ struct Line {
 }
 
 impl Finish {
-    pub(super) fn begin<B>(metrics: Arc<Metrics>, _: &Request<B>, peer: &Arc<Peer>) -> Self {
+    pub(super) fn begin(metrics: Arc<Metrics>, peer: &Arc<Peer>) -> Self {
         metrics.requests_in_flight.inc();
         Self {
             metrics,

@@ -9,15 +9,13 @@ mod webhook;
 
 use std::{sync::Arc, time::Duration};
 
-use http::{
-    HeaderName, HeaderValue, Request, Response, StatusCode, header::CONNECTION, header::UPGRADE,
-};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header::CONNECTION};
 use hyper::body::Incoming;
 use tracing::{debug, warn};
 
 use crate::{
     feed::Feed,
-    forward::{self, Fault, Tunnel, Tunnelled},
+    forward::{self, Fault, Tunnelled},
     metrics::{Ended, Metrics},
     reply::{self, Body},
     routes::{Route, RouteTable, Tables},
@@ -84,7 +82,7 @@ impl Service {
     ) -> Response<Tracked> {
         peer.activity.enter(Phase::Busy);
         let id = self.identify(&mut request);
-        let mut finish = Finish::begin(self.metrics.clone(), &request, &peer);
+        let mut finish = Finish::begin(self.metrics.clone(), &peer);
         if self.access_log {
             finish.log(&request, id);
         }
