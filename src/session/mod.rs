@@ -26,7 +26,7 @@ use std::{
 use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{feed::Feed, hub::Hub, metrics::Metrics, routes::Tables};
+use crate::{event::SessionId, feed::Feed, hub::Hub, metrics::Metrics, routes::Tables};
 
 pub use close::CloseReason;
 pub use identify::Who;
