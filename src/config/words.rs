@@ -43,6 +43,11 @@ fn explain(said: &str) -> (String, Option<String>) {
     }
     let types = said.strip_prefix("invalid type: ");
     if let Some((found, expected)) = types.and_then(|rest| rest.split_once(", expected ")) {
+        // A text in the wrong place may be a secret.
+        let found = match found.starts_with("string ") {
+            true => "a text",
+            false => found,
+        };
         let message = format!("expected {}, found {found}", in_words(expected));
         return (message, None);
     }
