@@ -11,6 +11,7 @@ const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 
 let frames = 0;
 let generation = null;
+let turnedTo = null;
 let file = [];
 let people = [];
 
@@ -221,6 +222,7 @@ async function turn(rollout) {
   const before = openSockets();
   try {
     const { before: from, after, took_ms: took } = await ask('/demo/rollout', { body: { rollout } });
+    turnedTo = after;
     const stayed = before.filter(({ isOpen }) => isOpen).length;
     const change = from === after ? `Generation ${after} already says so` : `Generation ${from} → ${after} in ${took} ms`;
     report(`${change}; ${stayed} of ${before.length} sockets stayed open`, 'done');
@@ -249,10 +251,12 @@ async function refresh() {
   show('path', state.path);
   $('#relayed').closest('.link').classList.toggle('idle', held.size === 0);
   for (const link of document.querySelectorAll('[data-admin]')) link.href = state.admin + link.dataset.admin;
+  const changed = generation !== null && generation !== state.generation;
   if (state.refused) report('The file is refused and the running table stays; see the log', 'failed');
+  else if (changed && state.generation !== turnedTo) report(`Generation ${state.generation}: the edited file is in force`, 'done');
   showFile(state.toml);
   render();
-  if (generation !== null && generation !== state.generation) people.forEach((person) => person.settle());
+  if (changed) people.forEach((person) => person.settle());
   generation = state.generation;
 }
 
