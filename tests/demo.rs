@@ -5,6 +5,7 @@ mod browser;
 use std::{net::SocketAddr, path::PathBuf, process::Stdio};
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::{
     net::TcpListener,
     process::{Child, Command},
@@ -27,11 +28,15 @@ struct Demo {
     child: Child,
     output: Log,
     addr: SocketAddr,
+    /// Where it makes its folder; a killed demo cannot clean up.
+    _dir: TempDir,
 }
 
 impl Demo {
     async fn start(args: &[&str]) -> Self {
+        let dir = TempDir::new().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
+        command.env("TMPDIR", dir.path());
         command.arg("demo").args(args).stdin(Stdio::null());
         command.stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
@@ -43,6 +48,7 @@ impl Demo {
             child,
             output,
             addr,
+            _dir: dir,
         }
     }
 
