@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::string_slice)]
 
 mod config;
+mod demo;
 mod floors;
 mod forwarding;
 mod harness;

@@ -1,5 +1,6 @@
 //! The command line: what was typed becomes a command, its end an exit code.
 
+mod demo;
 mod run;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -25,6 +26,8 @@ struct Cli {
 enum Command {
     /// Stand in front of an app
     Run(RunArgs),
+    /// See it work: a small app, Outrigger in front of it, and a page
+    Demo(demo::DemoArgs),
 }
 
 /// Without a config this is a plain reverse proxy; with one (outrigger.toml in this
@@ -66,5 +69,6 @@ impl From<OverrideArgs> for Overrides {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run::run(args),
+        Command::Demo(args) => demo::run(&args),
     }
 }
