@@ -156,6 +156,8 @@ async fn connections_are_limited_in_total() {
         served(outrigger.connect().await).await.is_none(),
         "a fourth was served"
     );
+    let refused = "outrigger_connections_refused_total{result=\"max_connections\"}";
+    outrigger.metric_becomes(refused, 1.0).await;
     for client in &mut open {
         assert_eq!(client.get("/").await.status(), 200, "the open ones suffer");
     }

@@ -101,7 +101,7 @@ impl Heads {
         let text = self.line;
         let text = text.get(..(self.len - 1).min(KEPT)).unwrap_or_default();
         match self.at {
-            At::Size => self.size(text),
+            At::Size => size(text),
             At::Trailers if empty => At::Head,
             At::Head if !empty => self.header(text),
             // Empty lines before a request are passed over.
@@ -144,24 +144,24 @@ impl Heads {
         self.ended += 1;
         next
     }
+}
 
-    /// A chunk is followed by a line end of its own.
-    fn size(&self, text: &[u8]) -> At {
-        let digits = text
-            .iter()
-            .take_while(|byte| byte.is_ascii_hexdigit())
-            .count();
-        let digits = text
-            .get(..digits)
-            .and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()) {
-            Some(0) => At::Trailers,
-            Some(size) => At::Body {
-                left: size.saturating_add(2),
-                chunked: true,
-            },
-            None => At::Lost,
-        }
+/// A chunk is followed by a line end of its own.
+fn size(text: &[u8]) -> At {
+    let digits = text
+        .iter()
+        .take_while(|byte| byte.is_ascii_hexdigit())
+        .count();
+    let digits = text
+        .get(..digits)
+        .and_then(|digits| std::str::from_utf8(digits).ok());
+    match digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()) {
+        Some(0) => At::Trailers,
+        Some(size) => At::Body {
+            left: size.saturating_add(2),
+            chunked: true,
+        },
+        None => At::Lost,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The exchanges: each a request and a response, byte for byte.
 
+#![allow(clippy::too_many_lines, reason = "tables")]
+
 /// One exchange.
 pub(super) struct Case {
     pub(super) name: String,
@@ -598,6 +600,8 @@ fn without_a_body(cases: &mut Vec<Case>) {
 fn old_versions(cases: &mut Vec<Case>) {
     let old = http("GET /old HTTP/1.0\nHost: a", "");
     add(cases, "1.0 client", &old, OK);
+    let nameless = http("GET /old HTTP/1.0\nX-Kept: 1", "");
+    add(cases, "1.0 client without a host", nameless, OK);
     let kept = http("GET /old HTTP/1.0\nHost: a\nConnection: keep-alive", "");
     add(cases, "1.0 client that keeps alive", kept, OK);
     let post = with_length("POST /old HTTP/1.0\nHost: a", b"a body");

@@ -1,5 +1,7 @@
 //! The attacks: each the bytes of a client.
 
+#![allow(clippy::too_many_lines, reason = "tables")]
+
 /// What may become of an attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -8,9 +10,6 @@ pub(super) enum Outcome {
     /// It is refused in its body: the app sees at most one request that broke
     /// off, the connection closes.
     Broken,
-    /// It is refused or read in the one way that the RFC allows: the app sees at
-    /// most one request, the connection closes.
-    Alone,
     /// It is refused, or harmless: the app sees at most one request.
     AtMostOne,
 }
@@ -396,7 +395,6 @@ fn chunks(attacks: &mut Vec<Attack>) {
         ("NUL after a size", "5\0\r\nhello\r\n0\r\n\r\n"),
         ("LF after the last size", "5\r\nhello\r\n0\n\r\n"),
         ("trailer with a space", "5\r\nhello\r\n0\r\nX : a\r\n\r\n"),
-        ("trailer with LF", "5\r\nhello\r\n0\r\nX: a\n\r\n"),
         (
             "trailer without a colon",
             "5\r\nhello\r\n0\r\nnonsense\r\n\r\n",
@@ -405,6 +403,10 @@ fn chunks(attacks: &mut Vec<Attack>) {
         let bytes = post("Transfer-Encoding: chunked", &format!("{body}{HIDDEN}"));
         add(attacks, Outcome::Broken, &format!("chunk: {name}"), bytes);
     }
+    // hyper takes what follows for trailers too.
+    let body = format!("5\r\nhello\r\n0\r\nX: a\n\r\n{HIDDEN}");
+    let bytes = post("Transfer-Encoding: chunked", &body);
+    add(attacks, Outcome::AtMostOne, "chunk: trailer with LF", bytes);
     let extension = format!("5;{}\r\nhello\r\n0\r\n\r\n", "x".repeat(200_000));
     add(
         attacks,
