@@ -78,7 +78,7 @@ fn has_password(text: &str) -> bool {
 }
 
 /// What might be a secret in text that is no TOML: all values of the sections
-/// that hold secrets, and of keys with such a name anywhere.
+/// that hold secrets, of keys with such a name anywhere, and what has lost its key.
 fn by_line(text: &str) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
     let (mut start, mut guarded) = (0, false);
@@ -89,9 +89,13 @@ fn by_line(text: &str) -> Vec<Range<usize>> {
                 .iter()
                 .any(|part| line.contains(part));
         }
-        let values = line.match_indices('=');
-        let secret = |(at, _): &(usize, &str)| guarded || ends_in_secret(line.get(..*at));
-        spans.extend({ values }.find(secret).map(|(at, _)| start + at + 1..end));
+        let mut values = line.match_indices('=').map(|(at, _)| at);
+        let secret = |at: &usize| guarded || ends_in_secret(line.get(..*at));
+        let from = match line.contains('=') {
+            true => values.find(secret).map(|at| at + 1),
+            false => line.contains(['"', '\'']).then_some(0),
+        };
+        spans.extend(from.map(|at| start + at..end));
         start = end;
     }
     spans
@@ -128,6 +132,7 @@ mod tests {
             "[auth.jwt]\nsecrte = \"hunter2\"",
             "[auth.jwt]\nsec]ret = \"hunter2\"",
             "a = = b\nauthorization = \"hunter2\"",
+            "[auth.jwt]\nsecret\n \"hunter2\"",
         ] {
             let masked = mask(text);
             assert!(!masked.contains("hunter2"), "{masked}");
