@@ -4,7 +4,8 @@
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
     header::{
-        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, VARY,
+        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, VARY,
     },
 };
 use hyper::body::Incoming;
@@ -33,29 +34,38 @@ impl Service {
                 let who = self.sessions.who(table, &head, peer).await;
                 reply::json(StatusCode::OK, flags(table, &who).to_string())
             }
-            _ => {
-                let mut refused =
-                    reply::text(StatusCode::METHOD_NOT_ALLOWED, "Flags are read with GET.\n");
-                refused
-                    .headers_mut()
-                    .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-                refused
-            }
+            Method::OPTIONS => preflight(),
+            _ => reply::text(StatusCode::METHOD_NOT_ALLOWED, "Flags are read with GET.\n"),
         };
         let headers = response.headers_mut();
+        headers.insert(ALLOW, HeaderValue::from_static(METHODS));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-        headers.insert(
-            VARY,
-            HeaderValue::from_static("Authorization, Cookie, Origin"),
-        );
-        if head.headers.contains_key(http::header::AUTHORIZATION) || head.uri.query().is_some() {
-            // Whoever holds the token may read its flags from any page; a cookie is
-            // not enough for that.
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-            headers.remove(ACCESS_CONTROL_ALLOW_CREDENTIALS);
-        }
+        headers.insert(VARY, HeaderValue::from_static("Authorization, Cookie"));
+        // Any page may ask with a token, which it has to hold; with a cookie only the
+        // app's own, because credentials are never allowed to others.
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         response
     }
+}
+
+const METHODS: &str = "GET, HEAD, OPTIONS";
+
+/// What a browser asks before a foreign page may send a token in a header (Fetch
+/// standard, section 3.2).
+fn preflight() -> Response<Body> {
+    let mut response = reply::text(StatusCode::NO_CONTENT, "");
+    let headers = response.headers_mut();
+    headers.remove(CONTENT_TYPE);
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static(METHODS),
+    );
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("Authorization"),
+    );
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    response
 }
 
 /// The answer for one user: endpoints by name with their leg, flags by name with
