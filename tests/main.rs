@@ -11,6 +11,7 @@ mod floors;
 mod forwarding;
 mod harness;
 mod limits;
+mod parity;
 mod selftest;
 mod smuggling;
 mod tunnels;

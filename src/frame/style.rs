@@ -158,8 +158,7 @@ mod tests {
 
     #[test]
     fn python_spells_as_json_dumps_does() {
-        let text =
-            r#" {"a":[1,2.0,1e5,-0],"é":"x:y,z","s":"😀\/\u00E9\u0007\ud83d\ude00\u007f", "b" : true} "#;
+        let text = r#" {"a":[1,2.0,1e5,-0],"é":"x:y,z","s":"😀\/\u00E9\u0007\ud83d\ude00\u007f", "b" : true} "#;
         assert_eq!(
             styled(JsonStyle::Python, text),
             r#"{"a": [1, 2.0, 1e5, -0], "\u00e9": "x:y,z", "s": "\ud83d\ude00/\u00e9\u0007\ud83d\ude00\u007f", "b": true}"#
