@@ -8,6 +8,7 @@
 mod config;
 mod demo;
 mod floors;
+mod formats;
 mod forwarding;
 mod harness;
 mod limits;
