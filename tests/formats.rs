@@ -102,6 +102,7 @@ fn toml_files(folder: &str) -> Vec<PathBuf> {
 }
 
 /// The formats of the legacy endpoints, one or more for each.
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn formats() -> Vec<Format> {
     let from = json!({ "id": 7, "username": "zoë" });
     vec![

@@ -21,7 +21,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::{runtime::Runtime, time::Instant};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::{
@@ -147,43 +147,65 @@ struct Stage {
     app: App,
     tokens: RefCell<HashMap<String, String>>,
     transcript: RefCell<Transcript>,
-    _outrigger: Option<(Outrigger, tokio::runtime::Runtime)>,
+    _front: Option<Front>,
+}
+
+/// Outrigger in front of an app that is not started yet.
+struct Front {
+    outrigger: Outrigger,
+    _runtime: Runtime,
+}
+
+impl Front {
+    fn start(example: Example, way: Way, place: &Place) -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let config = config(example, way, place);
+        let env = [
+            ("OUTRIGGER_WEBHOOK_SECRET", WEBHOOK_SECRET),
+            ("DJANGO_SECRET_KEY", TOKEN_SECRET),
+            ("JWT_SECRET", TOKEN_SECRET),
+        ];
+        let outrigger = runtime.block_on(Outrigger::start_with(&config, &env, &[]));
+        Self {
+            outrigger,
+            _runtime: runtime,
+        }
+    }
+
+    fn publishing(&self, way: Way) -> Option<Publishing> {
+        let via = match way {
+            Way::Direct | Way::AppLeg => return None,
+            Way::FeedLeg => "layer",
+            Way::FeedLegByHand => "publish",
+        };
+        let url = format!("http://{}", self.outrigger.addr());
+        Some(Publishing { url, via })
+    }
 }
 
 impl Stage {
     fn build(example: Example, way: Way) -> Self {
         let place = Place::new();
-        let mut door = place.door();
-        let mut publishing = None;
-        let mut outrigger = None;
-        if way != Way::Direct {
-            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-            let config = config(example, way, &place);
-            let env = [
-                ("OUTRIGGER_WEBHOOK_SECRET", WEBHOOK_SECRET),
-                ("DJANGO_SECRET_KEY", TOKEN_SECRET),
-                ("JWT_SECRET", TOKEN_SECRET),
-            ];
-            let running = runtime.block_on(Outrigger::start_with(&config, &env, &[]));
-            door = Door::Tcp(running.addr());
-            if way != Way::AppLeg {
-                let via = if way == Way::FeedLegByHand {
-                    "publish"
-                } else {
-                    "layer"
-                };
-                let url = format!("http://{}", running.addr());
-                publishing = Some(Publishing { url, via });
-            }
-            outrigger = Some((running, runtime));
+        if way == Way::Direct {
+            return Self::around(example, App::start(example, place, None));
         }
+        let front = Front::start(example, way, &place);
+        let app = App::start(example, place, front.publishing(way).as_ref());
+        Self {
+            door: Door::Tcp(front.outrigger.addr()),
+            _front: Some(front),
+            ..Self::around(example, app)
+        }
+    }
+
+    fn around(example: Example, app: App) -> Self {
         Self {
             example,
-            door,
-            app: App::start(example, place, publishing.as_ref()),
+            door: app.door(),
+            app,
             tokens: RefCell::default(),
             transcript: RefCell::default(),
-            _outrigger: outrigger,
+            _front: None,
         }
     }
 
@@ -255,8 +277,12 @@ impl Stage {
 
     /// Somebody opens a socket with their own token; it must open.
     fn open(&self, who: &str, path: &str) -> Tab<'_> {
+        self.open_at(&self.door, who, path)
+    }
+
+    fn open_at(&self, door: &Door, who: &str, path: &str) -> Tab<'_> {
         let path = format!("{path}?token={}", self.token(who));
-        match plain::handshake(&self.door, &path, &[]).expect("an answer") {
+        match plain::handshake(door, &path, &[]).expect("an answer") {
             Handshake::Open(socket, _) => Tab {
                 stage: self,
                 who: who.into(),
@@ -289,7 +315,7 @@ impl Stage {
 struct Tab<'s> {
     stage: &'s Stage,
     who: String,
-    socket: Socket,
+    socket: Box<Socket>,
 }
 
 impl Tab<'_> {
@@ -323,6 +349,35 @@ impl Tab<'_> {
             self.who
         ));
     }
+}
+
+/// One event is heard by a socket that goes to the app itself and by one that
+/// goes through Outrigger, with the same bytes: the time in it too.
+fn assert_same_bytes(example: Example, path: &str, act: fn(&Stage)) {
+    for way in [Way::AppLeg, Way::FeedLeg] {
+        let stage = Stage::build(example, way);
+        let mut direct = stage.open_at(&stage.app.door(), "jose", path);
+        let mut through = stage.open("jose", path);
+        act(&stage);
+        let heard = direct.socket.hear();
+        assert_ne!(heard, masked(&heard), "a time was expected");
+        assert_eq!(heard, through.socket.hear(), "{way:?}");
+    }
+}
+
+/// Where nobody listens: the app goes on, and says so in its log.
+fn assert_it_does_without(example: Example, path: &str, act: fn(&Stage)) {
+    let nobody = Publishing {
+        url: "http://127.0.0.1:1".into(),
+        via: "layer",
+    };
+    let app = App::start(example, Place::new(), Some(&nobody));
+    let stage = Stage::around(example, app);
+    let mut tab = stage.open("jose", path);
+    act(&stage);
+    tab.hears(1);
+    let log = stage.app.log();
+    assert!(log.contains("Event not published"), "{log}");
 }
 
 /// The example's own config, with the addresses of the test and one leg for all.

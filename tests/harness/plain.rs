@@ -123,7 +123,7 @@ pub(crate) struct Socket(WebSocket<Stream>);
 /// What a handshake came to.
 pub(crate) enum Handshake {
     /// 101; the negotiated subprotocol.
-    Open(Socket, Option<String>),
+    Open(Box<Socket>, Option<String>),
     /// Any other status.
     Refused(u16),
 }
@@ -146,7 +146,7 @@ pub(crate) fn handshake(door: &Door, path: &str, extra: &[&str]) -> io::Result<H
         101 => {
             let socket = WebSocket::from_raw_socket(stream, Role::Client, None);
             let subprotocol = header(&head, "sec-websocket-protocol");
-            Ok(Handshake::Open(Socket(socket), subprotocol))
+            Ok(Handshake::Open(Box::new(Socket(socket)), subprotocol))
         }
         status => Ok(Handshake::Refused(status)),
     }

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::{Difference, FEED, Stage, Way, forged, in_seconds, scenarios};
+use super::{
+    Difference, FEED, Stage, Way, assert_it_does_without, assert_same_bytes, forged, in_seconds,
+    scenarios,
+};
 use crate::harness::apps::Example;
 
 const WAYS: &[Way] = &[Way::Direct, Way::AppLeg, Way::FeedLeg, Way::FeedLegByHand];
@@ -49,6 +52,16 @@ scenarios! { Example::Django, WAYS;
     what_is_no_action_is_not_answered
     a_heartbeat_is_heard_by_friends
     a_client_that_closes_is_answered
+}
+
+#[test]
+fn the_same_event_has_the_same_bytes_on_both_legs() {
+    assert_same_bytes(Example::Django, NOTIFICATIONS, |stage| notify(stage, "now"));
+}
+
+#[test]
+fn the_app_does_without_an_outrigger_that_is_down() {
+    assert_it_does_without(Example::Django, NOTIFICATIONS, |stage| notify(stage, "now"));
 }
 
 const NOTIFICATIONS: &str = "/ws/notifications/";

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Difference, FEED, Stage, Way, forged, in_seconds, scenarios};
+use super::{
+    Difference, FEED, Stage, Way, assert_it_does_without, assert_same_bytes, forged, in_seconds,
+    scenarios,
+};
 use crate::harness::apps::Example;
 
 const WAYS: &[Way] = &[Way::Direct, Way::AppLeg, Way::FeedLeg];
@@ -47,6 +50,18 @@ scenarios! { Example::FastApi, WAYS;
     both_tabs_hear_everything
     who_is_online_is_told
     a_client_that_closes_is_answered
+}
+
+#[test]
+fn the_same_event_has_the_same_bytes_on_both_legs() {
+    let say = |stage: &Stage| say_over_http(stage, "zoe", 1, "now");
+    assert_same_bytes(Example::FastApi, "/ws/messages/1", say);
+}
+
+#[test]
+fn the_app_does_without_an_outrigger_that_is_down() {
+    let say = |stage: &Stage| say_over_http(stage, "zoe", 1, "now");
+    assert_it_does_without(Example::FastApi, "/ws/messages/1", say);
 }
 
 const PING: &str = r#"{"type": "ping"}"#;
