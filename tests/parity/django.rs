@@ -27,6 +27,12 @@ const DIFFERENCES: &[Difference] = &[
         instead: &["gone: 101, text {\"error\": \"Invalid JSON\"}"],
         why: "the token is good; a `lookup` would ask the app",
     },
+    Difference {
+        scenario: "a_binary_message",
+        ways: FEED,
+        instead: &["jose hears close 1003 \"binary messages are not taken\""],
+        why: "no endpoint of this app means to take them; here it happens to be no JSON",
+    },
 ];
 
 scenarios! { Example::Django, WAYS;
@@ -50,6 +56,7 @@ scenarios! { Example::Django, WAYS;
     nobody_marks_what_is_anothers
     what_is_not_json_is_answered
     what_is_no_action_is_not_answered
+    a_binary_message
     a_heartbeat_is_heard_by_friends
     a_client_that_closes_is_answered
 }
@@ -349,6 +356,12 @@ fn what_is_no_action_is_not_answered(stage: &Stage) {
         notify(stage, "nothing was answered");
         tab.hears(1);
     }
+}
+
+fn a_binary_message(stage: &Stage) {
+    let mut tab = stage.open("jose", FRIENDS);
+    tab.socket.say(Message::Binary(b"{}".to_vec().into()));
+    stage.note(format!("jose hears {}", tab.socket.hear()));
 }
 
 fn a_heartbeat_is_heard_by_friends(stage: &Stage) {
