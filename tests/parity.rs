@@ -16,7 +16,7 @@ mod stage;
 
 use std::collections::HashMap;
 
-use stage::{Stage, forged, in_seconds, masked};
+use stage::{Stage, forged, forged_with, in_seconds, masked};
 
 use crate::harness::apps::{App, Example, Place, Publishing};
 

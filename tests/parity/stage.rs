@@ -248,9 +248,14 @@ fn config(example: Example, way: Way, place: &Place) -> String {
     }
 }
 
-/// A token made here, with the app's key.
+/// A token of exactly these claims, made here with the app's key.
 pub(super) fn forged(claims: &Value) -> String {
-    harness::jwt(TOKEN_SECRET, claims)
+    forged_with(TOKEN_SECRET, claims)
+}
+
+/// The same with another key.
+pub(super) fn forged_with(key: &str, claims: &Value) -> String {
+    harness::jwt_with_header(key, &json!({ "alg": "HS256", "typ": "JWT" }), claims)
 }
 
 /// Seconds since 1970, and so many more.
