@@ -42,6 +42,18 @@ struct Difference {
     why: &'static str,
 }
 
+impl Difference {
+    fn instead_of(&self, direct: &Transcript) -> Transcript {
+        let instead: Transcript = self.instead.iter().map(|line| (*line).into()).collect();
+        let scenario = self.scenario;
+        assert_ne!(
+            instead, *direct,
+            "{scenario} differs no more: take it off the list"
+        );
+        instead
+    }
+}
+
 const FEED: &[Way] = &[Way::FeedLeg, Way::FeedLegByHand];
 
 /// A play for one or more clients.
@@ -98,11 +110,7 @@ impl Played {
         for way in ways {
             let differs = |one: &&Difference| one.scenario == scenario && one.ways.contains(way);
             let expected = match differences.iter().find(differs) {
-                Some(difference) => difference
-                    .instead
-                    .iter()
-                    .map(|line| (*line).into())
-                    .collect(),
+                Some(difference) => difference.instead_of(direct),
                 None => direct.clone(),
             };
             let seen = &self.0[&(scenario, *way)];

@@ -37,21 +37,16 @@ class PublishError(Exception):
     """Outrigger did not take the event."""
 
 
-def publish(type, topics=(), data=None, *, users=(), except_users=(), ephemeral=False, id=None):
+def publish(type, topics=None, data=None, *, users=None, except_users=None, ephemeral=False, id=None):
     """Puts one event on the feed and returns its result, such as {"result": "accepted", ...}.
 
-    Outrigger's 202 means the event is in the feed. What fails on the way is tried again with the same
-    id, so that it can arrive once only.
+    Topics, users, or both (then: those users on those topics). Outrigger's 202 means the event is in the
+    feed. What fails on the way is tried again with the same id, so that it can arrive once only.
     """
-    event = {
-        "id": id or str(uuid.uuid4()),
-        "type": type,
-        "topics": list(topics),
-        "users": list(users),
-        "except": {"users": list(except_users)},
-        "data": {} if data is None else data,
-        "ephemeral": ephemeral,
-    }
+    event = {"id": id or str(uuid.uuid4()), "type": type, "data": {} if data is None else data}
+    to = {"topics": topics, "users": users, "except": {"users": except_users} if except_users else None}
+    event.update((key, value) for key, value in to.items() if value is not None)
+    event["ephemeral"] = ephemeral
     body = json.dumps(event).encode()
     url = settings.OUTRIGGER_URL.rstrip("/") + "/outrigger/events"
     for tried in range(1, TRIES + 1):

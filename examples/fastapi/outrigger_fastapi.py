@@ -51,7 +51,7 @@ class ConnectionManager:
     async def broadcast_to_users(self, channel, user_ids, message):
         if self.wrapped:
             await self.wrapped.broadcast_to_users(channel, user_ids, message)
-        if user_ids:  # no users would mean everybody in the channel
+        if user_ids:  # an empty list is nobody
             await self.tell({"topics": [channel], "users": list(user_ids)}, message)
 
     async def tell(self, to, message):

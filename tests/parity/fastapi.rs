@@ -272,12 +272,14 @@ fn a_message_over_http_reaches_the_chat(stage: &Stage) {
 fn a_message_over_the_socket_reaches_the_chat(stage: &Stage) {
     let mut jose = stage.open("jose", "/ws/messages/1");
     let mut zoe = stage.open("zoe", "/ws/messages/1");
+    let mut inbox = stage.open("zoe", "/ws/inbox/").named("zoe's inbox");
     jose.says(r#"{"type": "message", "content": "Hello, Zoë!"}"#);
     jose.says(
         r#"{"type": "message", "content": "\u00e9\ud83d\udea3", "attachment": "/upload/a b.jpg"}"#,
     );
     zoe.hears(2);
     jose.hears(2);
+    inbox.hears(2);
     stage.until("zoe", "/chats/1/messages", |list| {
         list.as_array().is_some_and(|list| list.len() >= 2)
     });
@@ -304,11 +306,13 @@ fn typing_is_heard_by_the_others_only(stage: &Stage) {
 fn many_messages_keep_their_order(stage: &Stage) {
     let mut jose = stage.open("jose", "/ws/messages/1");
     let mut zoe = stage.open("zoe", "/ws/messages/1");
+    let mut inbox = stage.open("zoe", "/ws/inbox/").named("zoe's inbox");
     for n in 0..20 {
         jose.says(&json!({ "type": "message", "content": format!("n {n}") }).to_string());
     }
     zoe.hears(20);
     jose.hears(20);
+    inbox.hears(20);
 }
 
 fn the_inbox_hears_all_chats_of_its_user(stage: &Stage) {
