@@ -8,9 +8,11 @@
 mod config;
 mod demo;
 mod floors;
+mod formats;
 mod forwarding;
 mod harness;
 mod limits;
+mod parity;
 mod selftest;
 mod smuggling;
 mod tunnels;

@@ -121,7 +121,8 @@ impl JsonStyle {
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
             c if c < ' ' => write_unit(u32::from(c), out),
-            c if self == Self::Python && !c.is_ascii() => {
+            // DEL too: `json.dumps` leaves only what is printed as it is.
+            c if self == Self::Python && !matches!(c, ' '..='~') => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     write_unit(u32::from(*unit), out);
                 }
@@ -157,11 +158,10 @@ mod tests {
 
     #[test]
     fn python_spells_as_json_dumps_does() {
-        let text =
-            r#" {"a":[1,2.0,1e5,-0],"é":"x:y,z","s":"😀\/\u00E9\u0007\ud83d\ude00", "b" : true} "#;
+        let text = r#" {"a":[1,2.0,1e5,-0],"é":"x:y,z","s":"😀\/\u00E9\u0007\ud83d\ude00\u007f", "b" : true} "#;
         assert_eq!(
             styled(JsonStyle::Python, text),
-            r#"{"a": [1, 2.0, 1e5, -0], "\u00e9": "x:y,z", "s": "\ud83d\ude00/\u00e9\u0007\ud83d\ude00", "b": true}"#
+            r#"{"a": [1, 2.0, 1e5, -0], "\u00e9": "x:y,z", "s": "\ud83d\ude00/\u00e9\u0007\ud83d\ude00\u007f", "b": true}"#
         );
     }
 

@@ -13,8 +13,10 @@
 )]
 
 mod app;
+pub mod apps;
 mod log;
 mod outrigger;
+pub mod plain;
 mod sign;
 mod socket;
 mod wire;
