@@ -38,18 +38,14 @@ struct Difference {
     scenario: &'static str,
     ways: &'static [Way],
     instead: &'static [&'static str],
-    #[allow(dead_code, reason = "for the reader")]
     why: &'static str,
 }
 
 impl Difference {
     fn instead_of(&self, direct: &Transcript) -> Transcript {
         let instead: Transcript = self.instead.iter().map(|line| (*line).into()).collect();
-        let scenario = self.scenario;
-        assert_ne!(
-            instead, *direct,
-            "{scenario} differs no more: take it off the list"
-        );
+        let Self { scenario, why, .. } = self;
+        assert_ne!(instead, *direct, "{scenario} differs no more ({why})");
         instead
     }
 }
