@@ -1,8 +1,8 @@
 //! Carrying a request or a tunnel to the app, unchanged.
 //!
 //! Called by the service for plain requests and by the session for the app leg.
-//! What may not pass is refused in [`hygiene`] before anything is sent; what is
-//! hop-by-hop is taken out in [`headers`]; bodies stream both ways and the first
+//! What may not pass is refused in `hygiene` before anything is sent; what is
+//! hop-by-hop is taken out in `headers`; bodies stream both ways and the first
 //! byte goes on at once.
 
 mod body;

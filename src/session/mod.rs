@@ -2,7 +2,7 @@
 //!
 //! The service hands over a handshake on an endpoint's path; [`Sessions::open`]
 //! decides who it is and on which leg it stands. On the app leg the socket is
-//! relayed. On the feed leg [`live`] runs the triangle: subscribe, catch up, live.
+//! relayed. On the feed leg `live` runs the triangle: subscribe, catch up, live.
 
 mod ask;
 mod close;
