@@ -115,7 +115,7 @@ impl Drop for Finish {
                 self.began.elapsed().as_secs_f64(),
                 self.bytes,
             );
-            info!(target: "access", %method, path, status, fault, bytes, seconds, %address, request_id = ?id, "Request");
+            info!(target: "access", %method, path, status, fault, bytes, seconds, %address, request_id = %String::from_utf8_lossy(id.as_bytes()), "Request");
         }
     }
 }
