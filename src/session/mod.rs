@@ -13,6 +13,7 @@ mod messages;
 mod open;
 mod origin;
 mod permit;
+pub mod preview;
 mod registry;
 
 use std::{

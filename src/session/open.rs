@@ -299,7 +299,7 @@ fn admit(endpoint: &Endpoint, who: Who) -> Result<Option<crate::auth::Identity>,
     }
 }
 
-fn client_of(identity: Option<crate::auth::Identity>, params: Params) -> Client {
+pub(super) fn client_of(identity: Option<crate::auth::Identity>, params: Params) -> Client {
     match identity {
         Some(identity) => Client {
             user: Some(identity.user),

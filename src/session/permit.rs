@@ -85,7 +85,7 @@ impl Sessions {
     }
 }
 
-fn own(client: &Client, param: &Arc<str>) -> Result<(), Denied> {
+pub(super) fn own(client: &Client, param: &Arc<str>) -> Result<(), Denied> {
     let value = client
         .params
         .iter()
@@ -100,7 +100,11 @@ fn own(client: &Client, param: &Arc<str>) -> Result<(), Denied> {
     )))
 }
 
-fn claimed(client: &Client, claim: &str, value: &crate::frame::Text) -> Result<(), Denied> {
+pub(super) fn claimed(
+    client: &Client,
+    claim: &str,
+    value: &crate::frame::Text,
+) -> Result<(), Denied> {
     let scope = Scope {
         client: Some(client),
         ..Scope::default()
