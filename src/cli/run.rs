@@ -1,53 +1,78 @@
 //! `outrigger run`: stand in front of an app until a signal says stop.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
+use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::RunArgs;
+use super::{
+    file::{self, ConfigArg},
+    output::{render, say},
+};
 use crate::{
     app::App,
-    config::{self, Loaded, Overrides, Report},
+    config::{Loaded, Overrides},
     logs,
+    upstream::Address,
 };
 
 /// A config that cannot be used (sysexits: EX_CONFIG).
-pub(super) const BAD_CONFIG: u8 = 78;
+const BAD_CONFIG: u8 = 78;
 
-/// The file that is taken where none is named.
-const DEFAULT_FILE: &str = "outrigger.toml";
+/// Stand in front of an app
+///
+/// Without a config this is a plain reverse proxy; with one (outrigger.toml in this
+/// folder is taken by itself) it serves the endpoints named there and follows every
+/// change of the file. SIGHUP reads it again, SIGTERM stops in good order.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment, after_help = EXAMPLES)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    #[command(flatten)]
+    overrides: OverrideArgs,
+}
 
-pub(super) fn run(args: RunArgs) -> ExitCode {
-    let overrides = Overrides::from(args.overrides);
-    let (path, loaded) = load(args.config, &overrides);
-    match loaded {
-        Ok(loaded) => serve(loaded, path, overrides),
-        Err(report) => {
-            say(&report.render(false));
-            ExitCode::from(BAD_CONFIG)
+const EXAMPLES: &str = "\
+Examples:
+  outrigger run --app http://127.0.0.1:8000
+  outrigger run --config outrigger.toml --listen 0.0.0.0:8080
+
+Exit codes: 0 stopped in good order, 1 failed, 78 the config cannot be used.";
+
+#[derive(Args, Clone, Debug)]
+struct OverrideArgs {
+    /// Where the app is: http://127.0.0.1:8000 or unix:/run/app.sock
+    #[arg(long, value_name = "ADDRESS")]
+    app: Option<Address>,
+    /// Where clients connect [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Where operators look in [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
+}
+
+impl From<OverrideArgs> for Overrides {
+    fn from(args: OverrideArgs) -> Self {
+        Self {
+            app: args.app,
+            listen: args.listen,
+            admin: args.admin,
         }
     }
 }
 
-/// The named file, else the one of this folder, else none.
-pub(super) fn load(
-    named: Option<PathBuf>,
-    overrides: &Overrides,
-) -> (Option<PathBuf>, Result<Loaded, Report>) {
-    let path = named.or_else(|| {
-        Path::new(DEFAULT_FILE)
-            .exists()
-            .then(|| DEFAULT_FILE.into())
-    });
-    let loaded = match &path {
-        Some(path) => config::load(path, overrides),
-        None => config::without_file(overrides),
-    };
-    (path, loaded)
+pub(super) fn run(args: RunArgs) -> ExitCode {
+    let overrides = Overrides::from(args.overrides);
+    let path = file::find(args.config.config);
+    match file::load(path.as_deref(), &overrides) {
+        Ok(loaded) => serve(loaded, path, overrides),
+        Err(report) => {
+            say(&render(&report));
+            ExitCode::from(BAD_CONFIG)
+        }
+    }
 }
 
 fn serve(loaded: Loaded, path: Option<PathBuf>, overrides: Overrides) -> ExitCode {
@@ -81,9 +106,4 @@ async fn start(
     })
     .await?;
     Ok(())
-}
-
-/// Writes a line for people to standard error; where that is closed nobody reads.
-pub(super) fn say(text: &str) {
-    writeln!(std::io::stderr(), "{text}").unwrap_or_default();
 }

@@ -148,6 +148,17 @@ pub fn parse(
     }
 }
 
+/// Reads a span of time as it is written in the file: `500ms`, `10s`, `5m`, `1h`, `7d`.
+///
+/// # Errors
+/// It is none, or not more than none; the text says how one is written.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    match value::Wait::try_from(text.to_owned()) {
+        Ok(wait) => Ok(wait.0),
+        Err(problem) => Err(problem.replace('\n', ": ")),
+    }
+}
+
 /// A variable of the process's environment.
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()

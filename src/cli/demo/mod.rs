@@ -34,7 +34,7 @@ use self::{
     switch::Switch,
     world::World,
 };
-use super::run::say;
+use super::output::say;
 use crate::{
     app::App,
     config::{self, Overrides},

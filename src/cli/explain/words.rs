@@ -1,0 +1,84 @@
+//! The parts of a config in words.
+
+use serde_json::{Map, Value};
+
+use super::request::Asked;
+use crate::{
+    auth::TokenSource,
+    event::UserId,
+    routes::{Action, Method, Refuse, RouteTable, Step},
+    session::{Who, preview::Shown},
+};
+
+/// The user, if it is one.
+pub(super) fn user_of(who: Option<&Who>) -> Option<&UserId> {
+    match who? {
+        Who::User(identity) => Some(&identity.user),
+        Who::Nobody | Who::Unproven(_) | Who::Unknown(_) => None,
+    }
+}
+
+/// Who the client is, and how that is known.
+pub(super) fn who(table: &RouteTable, client: &Shown, asked: &Asked) -> String {
+    let by = client.source.as_ref().map_or_else(String::new, source);
+    match (&client.who, &table.auth.method) {
+        (Some(Who::User(user)), _) if asked.user.is_some() => {
+            format!("{}, as you say; the claims are not known", user.user_value)
+        }
+        (Some(Who::User(user)), _) => format!("{}, by the token in {by}", user.user_value),
+        (Some(Who::Nobody), Method::None) => "nobody: the config has no [auth]".into(),
+        (Some(Who::Nobody), Method::App(_)) => "nobody: no credential for the app".into(),
+        (Some(Who::Nobody), Method::Jwt(_)) => {
+            let places = table.auth.tokens.sources.iter().map(source);
+            format!(
+                "nobody: no token in {}",
+                places.collect::<Vec<_>>().join(", ")
+            )
+        }
+        (Some(Who::Unproven(why) | Who::Unknown(why)), _) => {
+            format!("not proven by the token in {by}: {why}")
+        }
+        (None, Method::App(rules)) => {
+            format!("the app would say: GET {}, as the client", rules.path)
+        }
+        (None, Method::None | Method::Jwt(_)) => "not known".into(),
+    }
+}
+
+/// A place for a token, as the config writes it.
+fn source(source: &TokenSource) -> String {
+    match source {
+        TokenSource::Query(name) => format!("query:{name}"),
+        TokenSource::Cookie(name) => format!("cookie:{name}"),
+        TokenSource::Header(name) => format!("header:{name}"),
+        TokenSource::Subprotocol(name) => format!("subprotocol:{name}"),
+    }
+}
+
+/// How somebody is turned away.
+pub(super) fn refusal(how: &Refuse) -> String {
+    match how {
+        Refuse::Http(status) => format!("HTTP {}", status.as_u16()),
+        Refuse::Close { code, reason } if reason.is_empty() => format!("close code {code}"),
+        Refuse::Close { code, reason } => format!("close code {code} \"{reason}\""),
+    }
+}
+
+/// What a client's message causes.
+pub(super) fn action(action: &Action) -> String {
+    let pairs = action.when.iter();
+    let when: Map<_, _> = pairs
+        .map(|(name, value)| (name.to_string(), value.clone()))
+        .collect();
+    let when = match when.is_empty() {
+        true => "every message".to_owned(),
+        false => Value::Object(when).to_string(),
+    };
+    let does = match &action.step {
+        Step::Call(call) => format!("calls {} {}", call.method, call.path.source()),
+        Step::Publish(publish) => format!("publishes {}", publish.kind),
+        Step::Reply(_) => "is answered".to_owned(),
+        Step::Ignore => "is ignored".to_owned(),
+    };
+    format!("{when} {does}")
+}
