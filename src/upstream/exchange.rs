@@ -156,6 +156,11 @@ impl AppBody {
         }
     }
 
+    /// Whether all of it has been read.
+    pub fn has_ended(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
     /// Both halves move: the body asks, the connection reads.
     fn poll_both(
         &mut self,
