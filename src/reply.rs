@@ -23,6 +23,14 @@ pub enum Body {
 impl Body {
     /// No body.
     pub const EMPTY: Self = Self::Own(None);
+
+    /// Whether all of it has been read.
+    pub fn has_ended(&self) -> bool {
+        match self {
+            Self::Own(bytes) => bytes.is_none(),
+            Self::App(body) => body.has_ended(),
+        }
+    }
 }
 
 impl From<Bytes> for Body {

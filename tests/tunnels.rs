@@ -130,27 +130,27 @@ async fn other_protocols_pass_too() {
 async fn a_refusal_comes_with_its_body_and_the_connection_stays() {
     for (answer, status, body) in [
         (
-            "HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\nX-Why: token\r\n\r\nno way",
+            "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 6\r\nX-Why: token\r\n\r\nno way",
             403,
             "no way",
         ),
         (
-            "HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nnone\r\n0\r\n\r\n",
+            "HTTP/1.1 404 Not Found\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nnone\r\n0\r\n\r\n",
             404,
             "none",
         ),
         (
-            "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\nSec-WebSocket-Version: 8\r\n\r\n",
+            "HTTP/1.1 426 Upgrade Required\r\nConnection: close\r\nContent-Length: 0\r\nSec-WebSocket-Version: 8\r\n\r\n",
             426,
             "",
         ),
         (
-            "HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 302 Found\r\nLocation: /login\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
             302,
             "",
         ),
         (
-            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nplain",
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nplain",
             200,
             "plain",
         ),

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header::EXPECT, request::Parts};
+use http::{Request, StatusCode, Version, header::EXPECT, request::Parts};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
@@ -28,11 +28,14 @@ const CONTINUE_AFTER: Duration = Duration::from_secs(1);
 
 /// Puts head and body together for the app, with its 1xx heads going to the client.
 pub(super) fn prepare(
-    head: Parts,
+    mut head: Parts,
     incoming: Incoming,
     peer: &Peer,
     idle: Duration,
 ) -> Request<RequestBody> {
+    // RFC 9110, section 15.2: nothing interim for HTTP/1.0 clients.
+    let is_old = head.version < Version::HTTP_11;
+    head.version = Version::HTTP_11;
     let expects = head.headers.get(EXPECT);
     let waits = expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     let gate = Arc::new(Gate {
@@ -55,7 +58,7 @@ pub(super) fn prepare(
         if response.status() == StatusCode::CONTINUE {
             // The server writes its own 100 when the body is first read.
             gate.open();
-        } else {
+        } else if !is_old {
             interim.send(response.status(), response.headers());
         }
     });

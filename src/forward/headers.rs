@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Version,
+    HeaderMap, HeaderName, HeaderValue,
     header::{self, CONNECTION, FORWARDED, HOST, TE, TRANSFER_ENCODING, UPGRADE},
     request::Parts,
 };
@@ -30,9 +30,8 @@ pub(super) fn to_app(head: &mut Parts, peer: &Peer, trusted: &Trusted, upgrades:
         head.headers
             .append(TE, HeaderValue::from_static("trailers"));
     }
-    add_forwarded(head, peer, trusted);
-    head.version = Version::HTTP_11;
     to_origin_form(head);
+    add_forwarded(head, peer, trusted);
 }
 
 /// Makes the app's headers ones to the client.

@@ -7,12 +7,20 @@ use http::{
     request::Parts,
 };
 
+use crate::{upstream::SendError, wire::Peer};
+
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Improper {
+    /// RFC 9112, sections 2.2 and 6.1: hyper would forgive it, others might not.
+    #[error("a head's lines end with CRLF, and one header says how long the body is")]
+    Framing,
     /// RFC 9112, section 3.2: exactly one, of HTTP/1.1.
     #[error("a request has exactly one valid Host header")]
     Host,
+    /// RFC 9112, section 3.2: a path, `*` of OPTIONS, or the URL of a resource.
+    #[error("a request's target is a path, or a URL without a user")]
+    Target,
     /// A coding other than chunked would be lost on the way.
     #[error("the only transfer coding served is chunked")]
     TransferCoding,
@@ -31,7 +39,11 @@ impl Improper {
     /// The status to answer with. The connection is closed after it.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::Host | Self::ControlCharacter | Self::UpgradeWithBody => StatusCode::BAD_REQUEST,
+            Self::Framing
+            | Self::Host
+            | Self::Target
+            | Self::ControlCharacter
+            | Self::UpgradeWithBody => StatusCode::BAD_REQUEST,
             Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
         }
@@ -40,7 +52,9 @@ impl Improper {
     /// One fixed word for the metric.
     pub fn reason(self) -> &'static str {
         match self {
+            Self::Framing => "framing",
             Self::Host => "host",
+            Self::Target => "target",
             Self::TransferCoding => "transfer_coding",
             Self::ControlCharacter => "control_character",
             Self::Connect => "connect",
@@ -49,13 +63,19 @@ impl Improper {
     }
 }
 
-/// Looks at a request's head.
+/// Looks at the head of the request that `peer` has just sent.
 ///
 /// # Errors
 /// Why it is refused.
-pub fn check(head: &Parts, has_body: bool) -> Result<(), Improper> {
+pub fn check(head: &Parts, has_body: bool, peer: &Peer) -> Result<(), Improper> {
+    if peer.activity.is_improper() {
+        return Err(Improper::Framing);
+    }
     if head.method == Method::CONNECT {
         return Err(Improper::Connect);
+    }
+    if !has_proper_target(head) {
+        return Err(Improper::Target);
     }
     if !has_proper_host(head) {
         return Err(Improper::Host);
@@ -72,6 +92,20 @@ pub fn check(head: &Parts, has_body: bool) -> Result<(), Improper> {
     Ok(())
 }
 
+/// Looks at a response's head, of a request that asked for no other protocol.
+///
+/// # Errors
+/// Why it cannot be passed on.
+pub(super) fn check_response(status: StatusCode, headers: &HeaderMap) -> Result<(), SendError> {
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(SendError::Improper("it switches protocols unasked"));
+    }
+    if !has_proper_coding(headers) {
+        return Err(SendError::Improper("its transfer coding is not chunked"));
+    }
+    Ok(())
+}
+
 fn has_proper_host(head: &Parts) -> bool {
     let mut hosts = head.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -83,8 +117,39 @@ fn has_proper_host(head: &Parts) -> bool {
 
 /// `uri-host [ ":" port ]` of RFC 3986, or nothing at all.
 fn is_host(host: &[u8]) -> bool {
-    host.iter()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte))
+    let name = match host {
+        [b'[', rest @ ..] => {
+            let Some(end) = rest.iter().position(|byte| *byte == b']') else {
+                return false;
+            };
+            let (address, port) = rest.split_at(end);
+            let is_address = |byte: &u8| byte.is_ascii_hexdigit() || b":.".contains(byte);
+            return address.iter().all(is_address) && is_port(port.get(1..).unwrap_or_default());
+        }
+        name => name,
+    };
+    let end = name.iter().position(|byte| *byte == b':');
+    let (name, port) = name.split_at(end.unwrap_or(name.len()));
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte);
+    name.iter().all(is_name) && is_port(port)
+}
+
+/// Nothing, or a colon and digits.
+fn is_port(text: &[u8]) -> bool {
+    match text {
+        [] => true,
+        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
+fn has_proper_target(head: &Parts) -> bool {
+    let uri = &head.uri;
+    match (uri.scheme(), uri.authority()) {
+        (None, None) => uri.path() != "*" || head.method == Method::OPTIONS,
+        (Some(_), Some(authority)) => is_host(authority.as_str().as_bytes()),
+        _ => false,
+    }
 }
 
 fn has_proper_coding(headers: &HeaderMap) -> bool {

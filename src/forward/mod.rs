@@ -48,6 +48,7 @@ pub async fn forward(
     headers::to_app(&mut head, peer, trusted, headers::Upgrades::Drop);
     let request = body::prepare(head, incoming, peer, app.settings().idle_timeout);
     let mut response = app.send(request).await?;
+    hygiene::check_response(response.status(), response.headers())?;
     headers::to_client(response.headers_mut(), headers::Upgrades::Drop);
     // The version is between neighbours (RFC 9110, section 2.5).
     *response.version_mut() = Version::HTTP_11;
@@ -101,7 +102,9 @@ impl Fault {
             Self::App(SendError::Timeout(_)) => "The application did not answer in time.\n",
             Self::App(SendError::Busy(_)) => "The application is busy.\n",
             Self::App(SendError::Connect { .. }) => "The application cannot be reached.\n",
-            Self::App(SendError::Broken(_)) => "The application's answer broke off.\n",
+            Self::App(SendError::Broken(_) | SendError::Improper(_)) => {
+                "The application's answer broke off.\n"
+            }
             Self::Client(_) => "The request broke off.\n",
         }
     }

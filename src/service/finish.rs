@@ -136,7 +136,7 @@ pub struct Tracked {
 
 impl Tracked {
     pub(super) fn new(body: Body, finish: Finish) -> Self {
-        let ended = body.is_end_stream();
+        let ended = body.has_ended();
         Self {
             body,
             finish,
@@ -164,7 +164,7 @@ impl HttpBody for Tracked {
             }
             None => {}
         }
-        self.ended = !matches!(frame, Some(Ok(_))) || self.body.is_end_stream();
+        self.ended = !matches!(frame, Some(Ok(_))) || self.body.has_ended();
         Poll::Ready(frame)
     }
 

@@ -103,7 +103,7 @@ impl Service {
 
     async fn answer(&self, request: Request<Incoming>, peer: &Arc<Peer>) -> Answer {
         let (head, body) = request.into_parts();
-        if let Err(improper) = forward::check(&head, !http_body::Body::is_end_stream(&body)) {
+        if let Err(improper) = forward::check(&head, !http_body::Body::is_end_stream(&body), peer) {
             let result = improper.reason();
             self.metrics
                 .requests_refused

@@ -54,6 +54,9 @@ pub enum SendError {
     /// The connection broke, or what came was no HTTP.
     #[error("the connection to the app broke: {0}")]
     Broken(#[source] hyper::Error),
+    /// What the app answered would mean something else to the client.
+    #[error("the app's response cannot be passed on: {0}")]
+    Improper(&'static str),
 }
 
 /// A request that failed, and itself if not a byte of it left.
@@ -153,6 +156,11 @@ impl AppBody {
         }
     }
 
+    /// Whether all of it has been read.
+    pub fn has_ended(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
     /// Both halves move: the body asks, the connection reads.
     fn poll_both(
         &mut self,
@@ -207,12 +215,17 @@ impl Body for AppBody {
         }
     }
 
+    /// Never, so that hyper's server takes a `Content-Length` as it stands: told
+    /// that there is no body, it drops that of a 304 and moves that of an empty 200.
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        false
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match self.incoming.is_end_stream() {
+            true => SizeHint::default(),
+            false => self.incoming.size_hint(),
+        }
     }
 }
 

@@ -44,6 +44,10 @@ pub struct Activity {
     /// Ticks since the phase began or bytes last moved.
     ticks: AtomicU32,
     stuck: AtomicBool,
+    /// Requests that have begun to be served.
+    requests: AtomicU32,
+    /// The number of the first one whose bytes are improper; 0 if there is none.
+    improper: AtomicU32,
     cut: Notify,
     reason: Mutex<Option<&'static str>>,
 }
@@ -53,6 +57,19 @@ impl Activity {
     pub fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Relaxed);
         self.ticks.store(0, Relaxed);
+        if phase == Phase::Busy {
+            self.requests.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Whether the bytes of the request being served could be read in two ways.
+    pub fn is_improper(&self) -> bool {
+        let first = self.improper.load(Relaxed);
+        first != 0 && self.requests.load(Relaxed) >= first
+    }
+
+    pub(super) fn improper_from(&self, number: u32) {
+        self.improper.store(number, Relaxed);
     }
 
     /// Waits until the connection has overstayed, and tells how.

@@ -1,7 +1,8 @@
 //! A client's connection as bytes: what is read and written, the 1xx heads that
-//! go out between, and how long it has been quiet. It knows no HTTP.
+//! go out between, how long it has been quiet, and whether its lines end properly.
 
 mod activity;
+mod heads;
 mod interim;
 
 use std::{
@@ -16,6 +17,8 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::upstream::Stream;
+
+use heads::Heads;
 
 pub use activity::{Activity, Phase, Timeouts, Watchdog};
 pub use interim::Interim;
@@ -49,6 +52,7 @@ pub struct Wire {
     stream: Stream,
     interim: Arc<Interim>,
     activity: Arc<Activity>,
+    heads: Heads,
     /// Everything the server wanted to write has been written: the only moments
     /// at which a 1xx head may go out.
     between: bool,
@@ -61,6 +65,7 @@ impl Wire {
             stream,
             interim,
             activity,
+            heads: Heads::new(),
             between: true,
         }
     }
@@ -95,8 +100,11 @@ impl AsyncRead for Wire {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
+        if let Some(new @ [_, ..]) = buffer.filled().get(before..) {
             self.activity.read();
+            if let Some(number) = self.heads.look(new) {
+                self.activity.improper_from(number);
+            }
         }
         result
     }

@@ -106,17 +106,14 @@ async fn an_app_that_is_down_is_a_bad_gateway_and_can_come_back() {
             response.text()
         );
     }
-    let listener = tokio::net::TcpListener::bind(app.addr()).await.unwrap();
-    let answer = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let head = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nback";
-        tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes())
-            .await
-            .unwrap();
-        stream
-    });
-    assert_eq!(client.get("/x").await.body, b"back");
-    drop(answer.await);
+    let app = App::start_at(app.addr()).await;
+    client.send(GET).await;
+    let mut connection = app.accept().await;
+    connection.request().await;
+    connection
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nback")
+        .await;
+    assert_eq!(client.response("GET").await.body, b"back");
 }
 
 #[tokio::test]

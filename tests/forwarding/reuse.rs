@@ -96,6 +96,14 @@ async fn a_connection_that_was_closed_while_idle_is_not_seen_by_the_client() {
         connection.request().await;
         connection.send(OK).await;
         assert_eq!(client.response("GET").await.status(), 200, "{request}");
+        drop(connection);
+        // Its end is seen before what comes later from elsewhere.
+        let refused = outrigger
+            .connect()
+            .await
+            .exchange("GET / HTTP/1.1\r\n\r\n")
+            .await;
+        assert_eq!(refused.status(), 400);
     }
 }
 

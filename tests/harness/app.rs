@@ -39,7 +39,12 @@ enum Place {
 impl App {
     /// Listens on a free port; connections wait until they are accepted.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0".parse().unwrap()).await
+    }
+
+    /// Listens where another app was.
+    pub async fn start_at(addr: SocketAddr) -> Self {
+        let listener = TcpListener::bind(addr).await.unwrap();
         let place = Place::Tcp(listener.local_addr().unwrap());
         Self::over(Listener::Tcp(listener), place)
     }

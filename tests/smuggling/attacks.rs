@@ -8,6 +8,9 @@ pub(super) enum Outcome {
     /// It is refused in its body: the app sees at most one request that broke
     /// off, the connection closes.
     Broken,
+    /// It is refused or read in the one way that the RFC allows: the app sees at
+    /// most one request, the connection closes.
+    Alone,
     /// It is refused, or harmless: the app sees at most one request.
     AtMostOne,
 }
@@ -454,7 +457,6 @@ fn request_lines(attacks: &mut Vec<Attack>) {
         "GET x HTTP/1.1",
         "GET ../x HTTP/1.1",
         "G{T /x HTTP/1.1",
-        "GET /x#fragment HTTP/1.1",
         "GET * HTTP/1.1",
         "/x HTTP/1.1",
         "GET a:80 HTTP/1.1",
@@ -469,6 +471,9 @@ fn request_lines(attacks: &mut Vec<Attack>) {
         let bytes = format!("{line}\r\nHost: a\r\n\r\n{HIDDEN}");
         add(attacks, Outcome::Refused, &format!("line {line:?}"), bytes);
     }
+    // A fragment is not part of a target; to drop it is harmless.
+    let fragment = "GET /x#fragment HTTP/1.1\r\nHost: a\r\n\r\n";
+    add(attacks, Outcome::AtMostOne, "fragment", fragment);
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0";
     add(attacks, Outcome::Refused, "HTTP/2 preface", preface);
     add(

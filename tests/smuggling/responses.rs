@@ -1,7 +1,7 @@
 //! A response that two readers could read differently is a bad gateway or a
 //! broken one, and never part of another answer.
 
-use crate::harness::{App, Client, End, Outrigger, show};
+use crate::harness::{App, Client, End, Outrigger, show, within};
 
 /// What the app answers; whether the client may get the first one whole.
 const ANSWERS: &[(&str, bool, &str)] = &[
@@ -44,11 +44,6 @@ const ANSWERS: &[(&str, bool, &str)] = &[
         "CR in a value",
         false,
         "HTTP/1.1 200 OK\r\nX: a\rSet-Cookie: EVIL=1\r\nContent-Length: 2\r\n\r\nok",
-    ),
-    (
-        "LF in a value",
-        false,
-        "HTTP/1.1 200 OK\r\nX: a\nSet-Cookie: EVIL=1\r\nContent-Length: 2\r\n\r\nok",
     ),
     (
         "control byte in a name",
@@ -116,10 +111,10 @@ async fn the_next_answer_is_never_the_one_the_app_hid() {
         client
             .send("GET /bad HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             .await;
-        let bad = client.response("GET").await;
+        let bad = within(name, client.next_response("GET")).await;
         client.end().await;
         let received = show(client.received());
-        let whole = bad.status() < 500 && bad.end == End::Complete;
+        let whole = bad.is_some_and(|bad| bad.status() < 500 && bad.end == End::Complete);
         if received.contains("EVIL") || (whole && !may_pass) {
             faults.push(format!("{name}: the client received {received}"));
         }
