@@ -137,6 +137,11 @@ impl Reloader {
         }
     }
 
+    /// The file cannot be read: nothing changes, and the status says why.
+    pub fn unreadable(&self, error: &std::io::Error) {
+        self.refuse(format!("the file cannot be read: {error}"));
+    }
+
     fn apply(&self, settings: &Settings, watchdog: &Watchdog) -> Result<u64, Refused> {
         let door = door(settings)?;
         let mut state = self.lock();
