@@ -141,6 +141,7 @@ impl Sessions {
             path: head.uri.path().into(),
             caller: calls_app(&endpoint).then(|| Arc::new(caller)),
             subscriber,
+            generation: table.generation,
             since,
             expires_at,
             place,
