@@ -7,7 +7,7 @@
 use std::{collections::VecDeque, io, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
@@ -362,7 +362,14 @@ impl Live {
     }
 
     async fn on_deadline(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
-        match self.deadlines.due(Instant::now(), self.work.has_room())? {
+        let due = self.deadlines.due(Instant::now(), self.work.has_room());
+        // The pong may have come while a write held everything up.
+        if due == Err(CloseReason::NoPong)
+            && let Some(message) = socket.next().now_or_never()
+        {
+            return self.receive(socket, message).await;
+        }
+        match due? {
             Act::Ping => {
                 let limit = self.subscription.subscriber.endpoint.limits.write_timeout;
                 match timeout(limit, socket.send(Message::Ping(Bytes::new()))).await {
