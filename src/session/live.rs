@@ -99,8 +99,9 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
         Ok(mut socket) => {
             debug!(endpoint = %endpoint.name, session = %place.listed().session, address = %peer.address, "Session opened");
             let reason = live.run(&mut socket).await;
+            let (work, desk) = (std::mem::take(&mut live.work), live.desk());
             drop(live);
-            say_goodbye(socket, &reason).await;
+            tokio::join!(say_goodbye(socket, &reason), work.finish(desk));
             reason
         }
         Err(_) => CloseReason::ClientGone,
