@@ -7,10 +7,13 @@
 use std::{collections::VecDeque, io, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt, stream::FusedStream};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::time::{Duration, Instant, sleep_until, timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    time::{Duration, Instant, sleep_until, timeout},
+};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -147,6 +150,12 @@ pub(super) async fn say_goodbye(mut socket: Socket, reason: &CloseReason) {
     let goodbye = async {
         if *reason != CloseReason::ClientClosed {
             socket.close(Some(reason.frame())).await?;
+        }
+        if socket.is_terminated() {
+            // After a fault tungstenite reads no more.
+            let stream = socket.get_mut();
+            stream.shutdown().await?;
+            tokio::io::copy(stream, &mut tokio::io::sink()).await?;
         }
         while socket.next().await.is_some_and(|message| message.is_ok()) {}
         Ok::<_, Error>(())
