@@ -48,6 +48,8 @@ use crate::{
 const BUFFER: usize = 4 * 1024;
 /// How long a client may take to answer a close frame.
 const GOODBYE: Duration = Duration::from_secs(5);
+/// Pings and pongs a second: each ping costs an answer, and none needs so many.
+const MAX_CONTROL: u32 = 50;
 /// Entries read from the feed at a time.
 const PAGE: usize = 128;
 
@@ -90,6 +92,7 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
         older: None,
         work: Work::default(),
         bucket: Bucket::new(endpoint.limits.max_rate),
+        control: Bucket::new(MAX_CONTROL),
         deadlines: Deadlines::new(&endpoint, expires_at),
         subscription: Subscription {
             sessions: sessions.clone(),
@@ -189,6 +192,7 @@ struct Live {
     older: Option<(Offset, Arc<Subscriber>)>,
     work: Work,
     bucket: Bucket,
+    control: Bucket,
     deadlines: Deadlines,
 }
 
@@ -342,6 +346,11 @@ impl Live {
         message: Option<Result<Message, Error>>,
     ) -> Result<(), CloseReason> {
         self.deadlines.heard();
+        if matches!(message, Some(Ok(Message::Ping(_) | Message::Pong(_))))
+            && !self.control.take(MAX_CONTROL)
+        {
+            return Err(CloseReason::TooFast);
+        }
         match message {
             None => Err(CloseReason::ClientGone),
             Some(Err(error)) => Err(CloseReason::of_read(&error)),
