@@ -4,10 +4,16 @@
 //! for its number; [`App::run`] runs until the shutdown future is ready and then
 //! goes through the phases of a stop.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     time::{interval, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -42,8 +48,16 @@ pub struct App {
     metrics: Arc<Metrics>,
     reloader: Arc<Reloader>,
     readiness: Arc<Readiness>,
+    changes: Option<Changes>,
     stop: Stop,
     ends: Ends,
+}
+
+/// What may change the routing while it runs.
+#[derive(Debug)]
+struct Changes {
+    file: FileWatch,
+    hangup: Signal,
 }
 
 /// The tokens and trackers of the phases of a stop.
@@ -82,6 +96,7 @@ impl App {
         overrides: Overrides,
     ) -> Result<Self, StartError> {
         reload::warn_of(&loaded.warnings);
+        let changes = path.as_ref().and_then(|path| Changes::watch(path, &loaded));
         let settings = loaded.settings;
         let listener = Listener::bind(settings.listen.address)?;
         let admin = settings
@@ -126,6 +141,7 @@ impl App {
             metrics,
             reloader,
             readiness,
+            changes,
             stop,
             ends,
         })
@@ -180,6 +196,7 @@ impl App {
             metrics,
             reloader,
             readiness,
+            changes,
             ends,
             ..
         } = self;
@@ -191,7 +208,9 @@ impl App {
             ..
         } = ends;
         background.spawn(hub.run(cut.clone()));
-        background.spawn(watch_config(reloader.clone(), service.clone(), cut.clone()));
+        if let Some(changes) = changes {
+            background.spawn(changes.follow(reloader.clone(), service.clone(), cut.clone()));
+        }
         background.spawn(tend_pool(reloader.clone(), cut.clone()));
         let watched = service.clone();
         let token = cut.clone();
@@ -244,26 +263,38 @@ async fn stop_in_phases(feed: &Feed, readiness: &Readiness, stop: &Stop, ends: &
     info!("Stopped");
 }
 
-/// Follows the file, and SIGHUP.
-async fn watch_config(reloader: Arc<Reloader>, service: Arc<Service>, stop: CancellationToken) {
-    let Some(path) = reloader.path().cloned() else {
-        return;
-    };
-    let seen = std::fs::read(&path).unwrap_or_default();
-    let (mut watch, mut hangup) = match (FileWatch::new(&path, seen), signal(SignalKind::hangup()))
-    {
-        (Ok(watch), Ok(hangup)) => (watch, hangup),
-        (Err(error), _) | (_, Err(error)) => {
-            return error!(%error, "The config is not watched; changes need a restart");
+impl Changes {
+    /// Begins before the process says that it is ready: from then on no change is
+    /// missed and SIGHUP does not end it.
+    fn watch(path: &Path, loaded: &Loaded) -> Option<Self> {
+        let seen = loaded.text.expose().as_bytes().to_vec();
+        match (FileWatch::new(path, seen), signal(SignalKind::hangup())) {
+            (Ok(file), Ok(hangup)) => Some(Self { file, hangup }),
+            (Err(error), _) | (_, Err(error)) => {
+                error!(%error, "The config is not watched; changes need a restart");
+                None
+            }
         }
-    };
-    loop {
-        let bytes = tokio::select! {
-            () = stop.cancelled() => return,
-            bytes = watch.changed() => bytes,
-            _ = hangup.recv() => watch.read().unwrap_or_default(),
-        };
-        reloader.reload(&String::from_utf8_lossy(&bytes), service.watchdog());
+    }
+
+    /// Follows the file, and SIGHUP.
+    async fn follow(
+        mut self,
+        reloader: Arc<Reloader>,
+        service: Arc<Service>,
+        stop: CancellationToken,
+    ) {
+        loop {
+            let bytes = tokio::select! {
+                () = stop.cancelled() => return,
+                bytes = self.file.changed() => Ok(bytes),
+                _ = self.hangup.recv() => self.file.read(),
+            };
+            match bytes {
+                Ok(bytes) => reloader.reload(&String::from_utf8_lossy(&bytes), service.watchdog()),
+                Err(error) => reloader.unreadable(&error),
+            }
+        }
     }
 }
 

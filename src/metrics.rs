@@ -156,8 +156,8 @@ metrics! {
     events_unheard: Family<Ended, Counter> = Family::default(), "Events no session was sent, by reason";
     /// Deliveries that did not happen although the session was subscribed.
     deliveries_dropped: Family<Because, Counter> = Family::default(), "Deliveries that did not happen, by reason";
-    /// Sessions that fell behind and read from the feed.
-    catch_ups: Family<OnEndpoint, Counter> = Family::default(), "Times a slow session caught up from the feed";
+    /// Reads from the feed by sessions.
+    catch_ups: Family<OnEndpoint, Counter> = Family::default(), "Times a session read on from the feed, because it fell behind or its endpoint changed";
     /// From an event's acceptance to the end of handing it out.
     dispatch_seconds: Histogram = seconds(), "Seconds from an event's acceptance to its being handed to all sessions";
     /// Events the feed remembers.

@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     config::{self, Overrides, Report, Settings},
+    event::Offset,
     feed::Feed,
     jwks::{self, Jwks},
     listen::{self, Door},
@@ -23,6 +24,9 @@ use crate::{
     upstream::Upstream,
     wire::{Timeouts, Watchdog},
 };
+
+/// A session that has not looked for so many tables starts with the oldest of them.
+const MAX_SWAPS: usize = 32;
 
 /// Makes tables out of settings and hands them out.
 #[derive(Debug)]
@@ -137,6 +141,11 @@ impl Reloader {
         }
     }
 
+    /// The file cannot be read: nothing changes, and the status says why.
+    pub fn unreadable(&self, error: &std::io::Error) {
+        self.refuse(format!("the file cannot be read: {error}"));
+    }
+
     fn apply(&self, settings: &Settings, watchdog: &Watchdog) -> Result<u64, Refused> {
         let door = door(settings)?;
         let mut state = self.lock();
@@ -145,10 +154,11 @@ impl Reloader {
             warn!(key, "This change needs a restart; all others are in force");
         }
         let old = self.tables.borrow().clone();
-        let table = self.rooms.table(settings, Some(&old), &mut state);
+        let mut table = self.rooms.table(settings, Some(&old), &mut state);
         let generation = table.generation;
         watchdog.set_limits(timeouts(&door));
         self.door.send_replace(door);
+        table.swaps.push(self.rooms.feed.head().offset);
         self.tables.send_replace(Arc::new(table));
         drop(state);
         let status = FileStatus::in_force(self.path.as_deref());
@@ -205,6 +215,7 @@ impl Rooms {
         self.follow_stream(settings.sse.as_ref(), &mut state.sse);
         RouteTable {
             generation: old.map_or(1, |old| old.generation + 1),
+            swaps: old.map(latest_swaps).unwrap_or_default(),
             app: self.app(settings, old),
             trusted: settings.trusted.clone(),
             auth: with_keys(&settings.auth, jwks.as_ref()),
@@ -281,6 +292,12 @@ impl Rooms {
             }
         });
     }
+}
+
+/// What sessions that have not seen the latest tables yet have to know.
+fn latest_swaps(old: &RouteTable) -> Vec<Offset> {
+    let skip = (old.swaps.len() + 1).saturating_sub(MAX_SWAPS);
+    old.swaps.iter().skip(skip).copied().collect()
 }
 
 /// An endpoint that is as it was stays the very same one: its sessions see that

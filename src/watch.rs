@@ -33,12 +33,15 @@ pub struct FileWatch {
 }
 
 impl FileWatch {
-    /// Begins to watch. `seen` are the bytes that are known already.
+    /// Begins to watch. `seen` are the bytes that are known already; what has
+    /// changed since they were read is told as well.
     ///
     /// # Errors
     /// The folder cannot be watched.
     pub fn new(path: &Path, seen: Vec<u8>) -> io::Result<Self> {
         let (sender, events) = mpsc::channel(1);
+        // Looks once by itself: the file may have changed before the watch began.
+        sender.try_send(()).unwrap_or_default();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             let reading = event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_)));
             if !reading {
@@ -78,8 +81,13 @@ impl FileWatch {
         }
     }
 
-    /// The bytes now, if they can be read; they count as seen.
+    /// The bytes now; they count as seen. What cannot be read counts as empty, so
+    /// that its return is a change.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub fn read(&mut self) -> io::Result<Vec<u8>> {
+        self.seen.clear();
         self.seen = fs::read(&self.path)?;
         Ok(self.seen.clone())
     }
@@ -107,6 +115,15 @@ mod tests {
     async fn next(watch: &mut FileWatch) -> String {
         let changed = timeout(Duration::from_secs(10), watch.changed()).await;
         String::from_utf8(changed.expect("no change was seen")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_changed_before_the_watch_began_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outrigger.toml");
+        fs::write(&path, "two").unwrap();
+        let mut watch = FileWatch::new(&path, b"one".to_vec()).unwrap();
+        assert_eq!(next(&mut watch).await, "two");
     }
 
     #[tokio::test]

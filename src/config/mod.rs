@@ -18,7 +18,7 @@ mod words;
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-use crate::{admin, feed, jwks, listen, logs, routes, source, upstream};
+use crate::{admin, feed, jwks, listen, logs, routes, secret::Secret, source, upstream};
 
 pub use report::{Problem, Report, Severity};
 pub use restart::needs_restart;
@@ -86,6 +86,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// What somebody should look at; empty if nothing.
     pub warnings: Report,
+    /// The text it was read from, so that a later change is known from it.
+    pub text: Secret,
 }
 
 /// Reads a file, with secrets from the process's environment.
@@ -144,6 +146,7 @@ pub fn parse(
         false => Ok(Loaded {
             settings,
             warnings: report,
+            text: Secret::new(text),
         }),
     }
 }

@@ -42,6 +42,8 @@ const TRIM: Duration = Duration::from_secs(5);
 pub struct Hub {
     topics: Index<Topic>,
     users: Index<UserId>,
+    /// Everything up to here has been offered to all it is for.
+    handed_out: Mutex<Offset>,
     feed: Arc<Feed>,
     metrics: Arc<Metrics>,
 }
@@ -52,6 +54,7 @@ impl Hub {
         Arc::new(Self {
             topics: Index::default(),
             users: Index::default(),
+            handed_out: Mutex::new(feed.head().offset),
             feed,
             metrics,
         })
@@ -78,7 +81,8 @@ impl Hub {
     }
 
     /// Puts a session's new subscription in the place of its old one. A topic that
-    /// is in both is at no moment without it, so no entry is missed.
+    /// is in both is at no moment without it. What is being handed out meanwhile may
+    /// find neither: the session reads it from the feed.
     pub fn replace(&self, old: &Subscriber, new: &Arc<Subscriber>) {
         self.join(new);
         for topic in old
@@ -94,7 +98,8 @@ impl Hub {
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut heads = self.feed.watch();
         let mut trim = interval(TRIM);
-        let mut cursor = *heads.borrow_and_update();
+        heads.mark_unchanged();
+        let mut cursor = self.handed_out();
         loop {
             cursor = self.hand_out_after(cursor).await;
             tokio::select! {
@@ -112,6 +117,7 @@ impl Hub {
                 Page::Entries { entries, reached } => {
                     for entry in &entries {
                         self.hand_out(entry);
+                        *self.lock() = entry.position.offset;
                         consume_budget().await;
                     }
                     cursor = reached;
@@ -119,10 +125,24 @@ impl Hub {
                 Page::Lost { oldest } => {
                     error!(%cursor, %oldest, "The feed forgot entries before they were handed out");
                     self.unheard("forgotten");
+                    // Each session finds out for itself whether it missed something.
+                    self.topics.all(|one| one.outbox.fall_behind());
+                    self.users.all(|one| one.outbox.fall_behind());
                     cursor = oldest;
                 }
             }
         }
+    }
+
+    /// The last entry that has been offered to all it is for.
+    pub fn handed_out(&self) -> Offset {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Offset> {
+        self.handed_out
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hand_out(&self, entry: &Entry) {
@@ -245,6 +265,13 @@ impl<K: Clone + Eq + std::hash::Hash> Index<K> {
     fn each(&self, key: &K, visit: &mut impl FnMut(&Arc<Subscriber>)) {
         if let Some(there) = self.shard(key).get(key) {
             there.iter().for_each(visit);
+        }
+    }
+
+    fn all(&self, visit: impl Fn(&Subscriber)) {
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.values().flatten().for_each(|one| visit(one));
         }
     }
 

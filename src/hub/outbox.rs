@@ -113,12 +113,15 @@ impl Outbox {
         offered
     }
 
-    /// Takes what is due. The `behind` mark is cleared before the feed is read:
+    /// Takes what is due next. The `behind` mark is cleared before the feed is read:
     /// what arrives in between is then seen twice and dropped by its offset,
     /// never missed.
     pub fn take(&self) -> Due {
         let mut queue = self.lock();
         if !queue.frames.is_empty() {
+            if queue.behind {
+                self.wake.notify_one();
+            }
             queue.bytes = 0;
             return Due::Frames(std::mem::take(&mut queue.frames));
         }
@@ -126,6 +129,29 @@ impl Outbox {
             return Due::CatchUp;
         }
         Due::Nothing
+    }
+
+    /// Leaves all that waits and all that comes to the feed: it is read next.
+    pub fn fall_behind(&self) {
+        let mut queue = self.lock();
+        queue.frames.clear();
+        queue.bytes = 0;
+        queue.behind = true;
+        drop(queue);
+        self.wake.notify_one();
+    }
+
+    /// Takes what waits up to an entry, and leaves all that follows to the feed. Also
+    /// tells whether something had been left to it before.
+    pub fn cut_after(&self, last: Offset) -> (VecDeque<Outgoing>, bool) {
+        let mut queue = self.lock();
+        let mut frames = std::mem::take(&mut queue.frames);
+        frames.retain(|frame| frame.offset <= last);
+        queue.bytes = 0;
+        let was_behind = std::mem::replace(&mut queue.behind, true);
+        drop(queue);
+        self.wake.notify_one();
+        (frames, was_behind)
     }
 
     /// Waits until something may be due.
@@ -180,6 +206,18 @@ mod tests {
         let outbox = Outbox::new(Offset::ZERO, 100, 4);
         assert_eq!(offer(&outbox, 1), Offered::Queued);
         assert_eq!(offer(&outbox, 2), Offered::Behind);
+    }
+
+    #[test]
+    fn what_is_cut_off_is_left_to_the_feed() {
+        let outbox = Outbox::new(Offset::ZERO, 10, 1000);
+        for n in 1..=3 {
+            offer(&outbox, n);
+        }
+        let (frames, was_behind) = outbox.cut_after(Offset(0, 2));
+        assert_eq!((frames.len(), was_behind), (2, false));
+        assert_eq!(offer(&outbox, 4), Offered::Behind);
+        assert!(matches!(outbox.take(), Due::CatchUp));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::{
     auth::{TokenSources, Verifier},
+    event::Offset,
     jwks::Jwks,
     upstream::Upstream,
 };
@@ -76,6 +77,8 @@ pub struct Webhook {
 pub struct RouteTable {
     /// Counts the tables of this process from 1.
     pub generation: u64,
+    /// Where the feed stood when the latest tables came into force, this one last.
+    pub swaps: Vec<Offset>,
     /// The app.
     pub app: Arc<Upstream>,
     /// Which neighbours are believed about `X-Forwarded-*` and `Forwarded`.
@@ -130,6 +133,15 @@ impl RouteTable {
             Some((endpoint, params)) => Route::Session(endpoint, params),
             None => Route::Forward,
         }
+    }
+
+    /// Where the feed stood when the table after `generation` came into force: what
+    /// is later is under newer rules. Of a table long gone the oldest known place.
+    pub fn swapped_after(&self, generation: u64) -> Offset {
+        let newer = usize::try_from(self.generation.saturating_sub(generation)).unwrap_or(0);
+        let at = self.swaps.len().saturating_sub(newer);
+        let last = self.swaps.last();
+        self.swaps.get(at).or(last).copied().unwrap_or(Offset::ZERO)
     }
 
     /// An endpoint by its name.

@@ -92,10 +92,11 @@ fn expiry(endpoint: &Endpoint, expires_at: Option<SystemTime>) -> Option<(Instan
     match endpoint.expiry {
         Expiry::Keep => None,
         Expiry::Close { code, grace } => {
-            let left = expires_at?
-                .duration_since(SystemTime::now())
-                .unwrap_or_default();
-            let at = Instant::now() + left.min(FAR) + grace;
+            // By the wall clock as a whole: a changed endpoint does not begin the
+            // grace anew.
+            let ends = expires_at?.checked_add(grace)?;
+            let left = ends.duration_since(SystemTime::now()).unwrap_or_default();
+            let at = Instant::now() + left.min(FAR);
             Some((at, CloseReason::TokenExpired(code)))
         }
     }

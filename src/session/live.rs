@@ -7,10 +7,13 @@
 use std::{collections::VecDeque, io, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt, stream::FusedStream};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::time::{Duration, Instant, sleep_until, timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    time::{Duration, Instant, sleep_until, timeout},
+};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -30,7 +33,7 @@ use super::{
     scattered,
 };
 use crate::{
-    event::Offset,
+    event::{Entry, Offset},
     feed::Page,
     frame::Client,
     hub::{Due, Outgoing, Subscriber},
@@ -45,6 +48,8 @@ use crate::{
 const BUFFER: usize = 4 * 1024;
 /// How long a client may take to answer a close frame.
 const GOODBYE: Duration = Duration::from_secs(5);
+/// Pings and pongs a second: each ping costs an answer, and none needs so many.
+const MAX_CONTROL: u32 = 50;
 /// Entries read from the feed at a time.
 const PAGE: usize = 128;
 
@@ -57,6 +62,8 @@ pub(super) struct Start {
     pub(super) path: Box<str>,
     pub(super) caller: Option<Arc<Caller>>,
     pub(super) subscriber: Arc<Subscriber>,
+    /// The table by whose rules it came in.
+    pub(super) generation: u64,
     /// Entries up to here are not for it.
     pub(super) since: Offset,
     pub(super) expires_at: Option<SystemTime>,
@@ -71,6 +78,7 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
         path,
         caller,
         subscriber,
+        generation,
         since,
         expires_at,
         place,
@@ -80,8 +88,11 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
     let mut live = Live {
         tables: sessions.tables.clone(),
         sent: since,
+        generation,
+        older: None,
         work: Work::default(),
         bucket: Bucket::new(endpoint.limits.max_rate),
+        control: Bucket::new(MAX_CONTROL),
         deadlines: Deadlines::new(&endpoint, expires_at),
         subscription: Subscription {
             sessions: sessions.clone(),
@@ -94,8 +105,9 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
         Ok(mut socket) => {
             debug!(endpoint = %endpoint.name, session = %place.listed().session, address = %peer.address, "Session opened");
             let reason = live.run(&mut socket).await;
+            let (work, desk) = (std::mem::take(&mut live.work), live.desk());
             drop(live);
-            say_goodbye(socket, &reason).await;
+            tokio::join!(say_goodbye(socket, &reason), work.finish(desk));
             reason
         }
         Err(_) => CloseReason::ClientGone,
@@ -142,6 +154,12 @@ pub(super) async fn say_goodbye(mut socket: Socket, reason: &CloseReason) {
         if *reason != CloseReason::ClientClosed {
             socket.close(Some(reason.frame())).await?;
         }
+        if socket.is_terminated() {
+            // After a fault tungstenite reads no more.
+            let stream = socket.get_mut();
+            stream.shutdown().await?;
+            tokio::io::copy(stream, &mut tokio::io::sink()).await?;
+        }
         while socket.next().await.is_some_and(|message| message.is_ok()) {}
         Ok::<_, Error>(())
     };
@@ -168,8 +186,13 @@ struct Live {
     path: Box<str>,
     /// The last entry that was written, or was seen not to be for this session.
     sent: Offset,
+    /// The table whose rules it follows.
+    generation: u64,
+    /// Whose rules hold for entries up to here that are read from the feed.
+    older: Option<(Offset, Arc<Subscriber>)>,
     work: Work,
     bucket: Bucket,
+    control: Bucket,
     deadlines: Deadlines,
 }
 
@@ -187,14 +210,10 @@ impl Live {
     }
 
     async fn begin(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
-        let table = self.tables.borrow_and_update().clone();
-        if let Some(reason) = self.adapt(&table) {
-            self.deadlines.go_home(reason, Instant::now());
+        if let Some(text) = self.desk().welcome() {
+            self.write(socket, [text]).await?;
         }
-        match self.desk().welcome() {
-            Some(text) => self.write(socket, [text]).await,
-            None => Ok(()),
-        }
+        self.on_new_table(socket, false).await
     }
 
     async fn serve(&mut self, socket: &mut Socket) -> CloseReason {
@@ -212,7 +231,7 @@ impl Live {
                 reply = self.work.done() => self.write(socket, reply).await,
                 message = socket.next(), if has_room => self.receive(socket, message).await,
                 () = sleep_until(self.deadlines.next()) => self.on_deadline(socket).await,
-                changed = self.tables.changed() => { self.on_new_table(changed.is_err()); Ok(()) }
+                changed = self.tables.changed() => self.on_new_table(socket, changed.is_err()).await,
                 () = stop.cancelled(), if !told => { told = true; self.on_stop(); Ok(()) }
             };
             if let Err(reason) = done {
@@ -230,14 +249,13 @@ impl Live {
         }
     }
 
-    /// Writes what is due until nothing is.
+    /// Writes what is due next; the outbox wakes again if that was not all. However
+    /// much there is, everything else has its turn in between.
     async fn deliver(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
-        loop {
-            match self.subscription.subscriber.outbox.take() {
-                Due::Nothing => return Ok(()),
-                Due::Frames(frames) => self.write_new(socket, frames).await?,
-                Due::CatchUp => self.catch_up(socket).await?,
-            }
+        match self.subscription.subscriber.outbox.take() {
+            Due::Nothing => Ok(()),
+            Due::Frames(frames) => self.write_new(socket, frames).await,
+            Due::CatchUp => self.catch_up(socket).await,
         }
     }
 
@@ -254,8 +272,8 @@ impl Live {
         self.write(socket, new.map(|frame| frame.text)).await
     }
 
-    /// Reads the feed from the last entry that was written. Ephemeral events are
-    /// never replayed.
+    /// Reads on in the feed from the last entry that was written. Ephemeral events
+    /// are never replayed.
     async fn catch_up(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
         let sessions = self.subscription.sessions.clone();
         sessions
@@ -263,27 +281,33 @@ impl Live {
             .catch_ups
             .get_or_create(&self.on_endpoint())
             .inc();
-        loop {
-            let subscriber = self.subscription.subscriber.clone();
-            match sessions.feed.after(self.sent, PAGE) {
-                Page::Entries { entries, .. } if entries.is_empty() => return Ok(()),
-                Page::Entries { entries, reached } => {
-                    let lasting = entries.iter().filter(|entry| !entry.event.ephemeral);
-                    let frames: Vec<_> = lasting
-                        .filter_map(|entry| subscriber.frame(&entry.event))
-                        .collect();
-                    self.write(socket, frames).await?;
-                    self.sent = reached;
-                }
-                Page::Lost { .. } => {
-                    Because::count(
-                        &sessions.metrics.deliveries_dropped,
-                        &subscriber.endpoint.name,
-                        "history_lost",
-                    );
-                    return Err(CloseReason::HistoryLost);
-                }
-            }
+        let subscriber = self.subscription.subscriber.clone();
+        let Page::Entries { entries, reached } = sessions.feed.after(self.sent, PAGE) else {
+            Because::count(
+                &sessions.metrics.deliveries_dropped,
+                &subscriber.endpoint.name,
+                "history_lost",
+            );
+            return Err(CloseReason::HistoryLost);
+        };
+        let lasting = entries.iter().filter(|entry| !entry.event.ephemeral);
+        let frames: Vec<_> = lasting.filter_map(|entry| self.frame(entry)).collect();
+        self.write(socket, frames).await?;
+        self.sent = reached;
+        if entries.len() == PAGE {
+            subscriber.outbox.fall_behind();
+        } else {
+            self.older = None;
+        }
+        Ok(())
+    }
+
+    /// The frame of an entry that is read from the feed, by the rules of its time.
+    fn frame(&self, entry: &Entry) -> Option<Utf8Bytes> {
+        let older = self.older.as_ref();
+        match older.filter(|(until, _)| entry.position.offset <= *until) {
+            Some((_, subscriber)) => subscriber.frame(&entry.event),
+            None => self.subscription.subscriber.frame(&entry.event),
         }
     }
 
@@ -322,6 +346,11 @@ impl Live {
         message: Option<Result<Message, Error>>,
     ) -> Result<(), CloseReason> {
         self.deadlines.heard();
+        if matches!(message, Some(Ok(Message::Ping(_) | Message::Pong(_))))
+            && !self.control.take(MAX_CONTROL)
+        {
+            return Err(CloseReason::TooFast);
+        }
         match message {
             None => Err(CloseReason::ClientGone),
             Some(Err(error)) => Err(CloseReason::of_read(&error)),
@@ -352,7 +381,14 @@ impl Live {
     }
 
     async fn on_deadline(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
-        match self.deadlines.due(Instant::now(), self.work.has_room())? {
+        let due = self.deadlines.due(Instant::now(), self.work.has_room());
+        // The pong may have come while a write held everything up.
+        if due == Err(CloseReason::NoPong)
+            && let Some(message) = socket.next().now_or_never()
+        {
+            return self.receive(socket, message).await;
+        }
+        match due? {
             Act::Ping => {
                 let limit = self.subscription.subscriber.endpoint.limits.write_timeout;
                 match timeout(limit, socket.send(Message::Ping(Bytes::new()))).await {
@@ -370,14 +406,40 @@ impl Live {
         self.go_home_within(CloseReason::GoingAway, spread);
     }
 
-    fn on_new_table(&mut self, gone: bool) {
+    async fn on_new_table(&mut self, socket: &mut Socket, gone: bool) -> Result<(), CloseReason> {
         if gone {
-            return self.on_stop();
+            self.on_stop();
+            return Ok(());
         }
         let table = self.tables.borrow_and_update().clone();
+        let old = self.subscription.subscriber.clone();
         if let Some(reason) = self.adapt(&table) {
             self.go_home_within(reason, table.spread);
         }
+        let since = table.swapped_after(self.generation);
+        self.generation = table.generation;
+        if Arc::ptr_eq(&old, &self.subscription.subscriber) {
+            return Ok(());
+        }
+        self.turn_over(socket, old, since).await
+    }
+
+    /// What was accepted since the swap may have been handed out by the old rules:
+    /// from there on it is read from the feed again, by the new ones.
+    async fn turn_over(
+        &mut self,
+        socket: &mut Socket,
+        old: Arc<Subscriber>,
+        since: Offset,
+    ) -> Result<(), CloseReason> {
+        let offered = self.subscription.sessions.hub.handed_out();
+        let (frames, was_behind) = old.outbox.cut_after(since);
+        self.write_new(socket, frames).await?;
+        if !was_behind {
+            self.sent = self.sent.max(offered.min(since));
+        }
+        self.older = Some((since, old));
+        Ok(())
     }
 
     fn go_home_within(&mut self, reason: CloseReason, spread: Duration) {

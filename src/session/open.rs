@@ -69,14 +69,13 @@ impl Sessions {
         debug!(endpoint = %endpoint.name, %leg, %why, "Leg chosen");
         match (leg, known) {
             (Leg::Feed, Some(known)) => {
+                let protocol = known.subprotocol.clone();
                 let opened = self
                     .open_feed(table, (endpoint.clone(), params), &mut head, (known, peer))
                     .await;
-                Opened::Answered(
-                    opened.unwrap_or_else(|refusal| {
-                        self.refuse(&endpoint, &mut head, peer, &refusal)
-                    }),
-                )
+                Opened::Answered(opened.unwrap_or_else(|refusal| {
+                    self.refuse(&endpoint, &mut head, (peer, protocol), &refusal)
+                }))
             }
             _ => self.open_app(&endpoint, user, Request::from_parts(head, body), peer),
         }
@@ -130,17 +129,17 @@ impl Sessions {
             .registry
             .admit(&endpoint.name, client.user.as_ref(), at, &endpoint.limits);
         let place = place.map_err(Refusal::Full)?;
-        if let Some(protocol) = subprotocol.or_else(|| select(&endpoint, head)) {
-            response
-                .headers_mut()
-                .insert(SEC_WEBSOCKET_PROTOCOL, protocol);
-        }
+        agree(
+            &mut response,
+            subprotocol.or_else(|| select(&endpoint, head)),
+        );
         let (subscriber, since) = self.subscribe(endpoint.clone(), client, topics, &place);
         let session = live::Start {
             client: hyper::upgrade::on(&mut *head_request(head)),
             path: head.uri.path().into(),
             caller: calls_app(&endpoint).then(|| Arc::new(caller)),
             subscriber,
+            generation: table.generation,
             since,
             expires_at,
             place,
@@ -182,7 +181,7 @@ impl Sessions {
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
         head: &mut Parts,
-        peer: &Arc<Peer>,
+        (peer, protocol): (&Arc<Peer>, Option<HeaderValue>),
         refusal: &Refusal,
     ) -> Response<Body> {
         let reason = refusal.metric();
@@ -201,9 +200,11 @@ impl Sessions {
         match how {
             Refuse::Http(status) => reply::text(*status, ""),
             Refuse::Close { code, reason } => {
-                let Ok(response) = handshake(head) else {
+                let Ok(mut response) = handshake(head) else {
                     return not_websocket(head);
                 };
+                // Without it a browser sees no close code, only a failure.
+                agree(&mut response, protocol.or_else(|| select(endpoint, head)));
                 let client = hyper::upgrade::on(&mut *head_request(head));
                 let reason = CloseReason::Refused(*code, reason.clone());
                 self.tracker
@@ -354,6 +355,14 @@ fn handshake(head: &Parts) -> Result<Response<Body>, String> {
     request.headers_mut().clone_from(&head.headers);
     let response = create_response(&request).map_err(|error| error.to_string())?;
     Ok(response.map(|()| Body::EMPTY))
+}
+
+fn agree(response: &mut Response<Body>, protocol: Option<HeaderValue>) {
+    if let Some(protocol) = protocol {
+        response
+            .headers_mut()
+            .insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
 }
 
 fn select(endpoint: &Endpoint, head: &Parts) -> Option<HeaderValue> {

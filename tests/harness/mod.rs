@@ -19,6 +19,7 @@ mod outrigger;
 pub mod plain;
 mod sign;
 mod socket;
+mod stage;
 mod wire;
 
 use std::{future::Future, time::Duration};
@@ -26,8 +27,9 @@ use std::{future::Future, time::Duration};
 pub use app::{App, Responder};
 pub use log::Log;
 pub use outrigger::Outrigger;
-pub use sign::{jwt, jwt_with_header, post_event, webhook_headers, webhook_signature};
-pub use socket::{Closed, Socket};
+pub use sign::{jwt, jwt_with_header, now, post_event, webhook_headers, webhook_signature};
+pub use socket::{Closed, Socket, handshake};
+pub use stage::{HOOK_SECRET, Stage, TOKEN_SECRET, answer, as_user, ok, preamble, token, token_of};
 pub use wire::{Client, Connection, End, Message};
 
 /// The longest wait for anything that should happen at once. Generous, since

@@ -82,7 +82,13 @@ impl Socket {
     /// The next message or control frame; `None` when the socket has ended.
     /// Pings are answered as they are read.
     pub async fn frame(&mut self) -> Option<Frame> {
-        match within("a frame", self.stream.next()).await {
+        self.frame_in_time(super::DEADLINE).await
+    }
+
+    /// As [`Self::frame`], for what may take longer.
+    pub async fn frame_in_time(&mut self, limit: std::time::Duration) -> Option<Frame> {
+        let next = tokio::time::timeout(limit, self.stream.next()).await;
+        match next.unwrap_or_else(|_| panic!("waited {limit:?} in vain for a frame")) {
             Some(Ok(frame)) => Some(frame),
             Some(Err(Error::ConnectionClosed | Error::Protocol(_) | Error::Io(_))) | None => None,
             Some(Err(error)) => panic!("{error}"),
