@@ -5,7 +5,6 @@ use std::{io, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Version, header::UPGRADE};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
-use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
 use super::{Fault, body, headers, pump::Pump};
@@ -102,12 +101,8 @@ impl Tunnel {
     /// # Errors
     /// What broke.
     pub async fn run(self, home: impl Future<Output = ()>) -> io::Result<()> {
-        let upgraded = self.client.await.map_err(io::Error::other)?;
-        let parts = upgraded
-            .downcast::<TokioIo<Wire>>()
-            .map_err(|_| io::Error::other("the connection is of a foreign kind"))?;
-        let client = parts.io.into_inner().into_stream();
-        let mut pump = Pump::new((client, parts.read_buf), (self.app, self.early));
+        let client = Wire::upgraded(self.client).await?;
+        let mut pump = Pump::new(client, (self.app, self.early));
         tokio::select! {
             ended = pump.run() => return ended,
             () = home => {}

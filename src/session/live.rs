@@ -9,7 +9,6 @@ use std::{collections::VecDeque, io, sync::Arc, time::SystemTime};
 use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt, stream::FusedStream};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio::{
     io::AsyncWriteExt,
     time::{Duration, Instant, sleep_until, timeout},
@@ -122,10 +121,7 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
 
 /// Makes a WebSocket of an upgraded connection, with the endpoint's limits.
 pub(super) async fn socket(client: OnUpgrade, endpoint: &Endpoint) -> io::Result<Socket> {
-    let upgraded = client.await.map_err(io::Error::other)?;
-    let parts = upgraded
-        .downcast::<TokioIo<Wire>>()
-        .map_err(|_| io::Error::other("the connection is of a foreign kind"))?;
+    let (stream, early) = Wire::upgraded(client).await?;
     let limits = &endpoint.limits;
     let config = WebSocketConfig::default()
         .read_buffer_size(BUFFER)
@@ -133,8 +129,6 @@ pub(super) async fn socket(client: OnUpgrade, endpoint: &Endpoint) -> io::Result
         .max_write_buffer_size(MAX_WRITE_BUFFER.max(2 * limits.outbox_bytes))
         .max_message_size(Some(limits.max_message))
         .max_frame_size(Some(limits.max_message));
-    let stream = parts.io.into_inner().into_stream();
-    let early: Bytes = parts.read_buf;
     Ok(
         WebSocketStream::from_partially_read(stream, early.into(), Role::Server, Some(config))
             .await,

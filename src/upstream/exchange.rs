@@ -115,10 +115,12 @@ impl Connection {
         })
     }
 
-    /// Gives back the stream and what was read beyond the 101.
+    /// Gives back the stream and what was read beyond the 101, copied so that the
+    /// read buffer does not live as long as the stream.
     pub(super) async fn switch(self) -> Result<(Stream, Bytes), hyper::Error> {
         let parts = self.driver.without_shutdown().await?;
-        Ok((parts.io.into_inner(), parts.read_buf))
+        let early = Bytes::copy_from_slice(&parts.read_buf);
+        Ok((parts.io.into_inner(), early))
     }
 }
 

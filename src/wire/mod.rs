@@ -14,6 +14,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::upstream::Stream;
@@ -70,9 +73,19 @@ impl Wire {
         }
     }
 
-    /// The stream itself, after an upgrade.
-    pub fn into_stream(self) -> Stream {
-        self.stream
+    /// The stream itself, once the server has switched protocols, and what was read
+    /// beyond the request. That is copied: a slice of the server's read buffer,
+    /// even an empty one, would keep all of it for as long as the stream lives.
+    ///
+    /// # Errors
+    /// The connection broke before.
+    pub async fn upgraded(client: OnUpgrade) -> io::Result<(Stream, Bytes)> {
+        let upgraded = client.await.map_err(io::Error::other)?;
+        let parts = upgraded
+            .downcast::<TokioIo<Self>>()
+            .map_err(|_| io::Error::other("the connection is of a foreign kind"))?;
+        let early = Bytes::copy_from_slice(&parts.read_buf);
+        Ok((parts.io.into_inner().stream, early))
     }
 
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
