@@ -1,24 +1,27 @@
-//! A room imports only rooms on lower floors (`docs/architecture.md`).
+//! A room imports only rooms on lower floors. `docs/architecture.md` has the table.
 
 use std::{fs, path::Path};
 
-const FLOORS: &[&[&str]] = &[
-    &["event", "secret", "logs", "watch"],
-    &["auth", "rollout", "frame"],
-    &["metrics"],
-    &["feed", "upstream"],
-    &["jwks", "reply", "wire"],
-    &["routes"],
-    &["hub", "source", "forward"],
-    &["session"],
-    &["service"],
-    &["listen"],
-    &["admin"],
-    &["config"],
-    &["reload"],
-    &["app"],
-    &["cli"],
-];
+const DOC: &str = include_str!("../docs/architecture.md");
+
+#[test]
+fn every_room_stands_on_one_floor_of_the_table() {
+    let floors: Vec<_> = floors().collect();
+    let numbers: Vec<_> = floors.iter().map(|(number, _)| *number).collect();
+    let expected: Vec<_> = (0..floors.len()).rev().collect();
+    assert_eq!(numbers, expected);
+    let mut rooms: Vec<_> = floors.into_iter().flat_map(|(_, rooms)| rooms).collect();
+    rooms.sort_unstable();
+    let stems = fs::read_dir("src").unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        path.file_stem().unwrap().to_str().unwrap().to_owned()
+    });
+    let mut expected: Vec<_> = stems
+        .filter(|room| room != "lib" && room != "main")
+        .collect();
+    expected.sort_unstable();
+    assert_eq!(rooms, expected);
+}
 
 #[test]
 fn import_lists_are_read_to_their_top_names() {
@@ -96,7 +99,20 @@ fn rooms(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// The floors of the table, highest first: number and rooms.
+fn floors() -> impl Iterator<Item = (usize, Vec<&'static str>)> {
+    DOC.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix('|')?.split('|').map(str::trim);
+        let number = cells.next()?.parse().ok()?;
+        let rooms = cells.next()?.split(", ").map(|room| room.trim_matches('`'));
+        Some((number, rooms.collect()))
+    })
+}
+
 fn floor(room: &str) -> usize {
-    let of = FLOORS.iter().position(|floor| floor.contains(&room));
-    of.unwrap_or_else(|| panic!("the room `{room}` stands on no floor: add it to the table"))
+    let of = floors().find(|(_, rooms)| rooms.contains(&room));
+    let (number, _) = of.unwrap_or_else(|| {
+        panic!("the room `{room}` stands on no floor: add it to docs/architecture.md")
+    });
+    number
 }

@@ -8,6 +8,7 @@
 mod cli;
 mod config;
 mod demo;
+mod docs;
 mod floors;
 mod formats;
 mod forwarding;
