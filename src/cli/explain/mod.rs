@@ -119,6 +119,7 @@ async fn fetch(settings: &jwks::Settings, metrics: &Arc<Metrics>) -> String {
 fn table(settings: Settings, metrics: Arc<Metrics>) -> RouteTable {
     RouteTable {
         generation: 1,
+        swaps: Vec::new(),
         app: Upstream::new(settings.app, metrics),
         trusted: settings.trusted,
         auth: settings.auth,
