@@ -10,9 +10,6 @@ pub(super) enum Outcome {
     /// It is refused in its body: the app sees at most one request that broke
     /// off, the connection closes.
     Broken,
-    /// It is refused or read in the one way that the RFC allows: the app sees at
-    /// most one request, the connection closes.
-    Alone,
     /// It is refused, or harmless: the app sees at most one request.
     AtMostOne,
 }

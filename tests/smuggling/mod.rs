@@ -85,6 +85,6 @@ fn fault(attack: &Attack, seen: &[Message], answer: Option<&[u8]>) -> Option<Str
         (Outcome::Broken, _) if seen.iter().any(|message| message.end == End::Complete) => {
             Some(format!("{name}: the app saw it as whole: {heads:#?}"))
         }
-        (Outcome::Broken | Outcome::Alone | Outcome::AtMostOne, _) => None,
+        (Outcome::Broken | Outcome::AtMostOne, _) => None,
     }
 }
