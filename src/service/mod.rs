@@ -11,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header::CONNECTION};
 use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
@@ -37,6 +38,8 @@ pub struct Service {
     metrics: Arc<Metrics>,
     watchdog: Watchdog,
     ids: finish::RequestIds,
+    /// Closed: no more events from outside.
+    door: CancellationToken,
     access_log: bool,
 }
 
@@ -50,7 +53,7 @@ impl Service {
         sessions: Arc<Sessions>,
         feed: Arc<Feed>,
         metrics: Arc<Metrics>,
-        (watchdog, access_log): (Watchdog, bool),
+        (watchdog, door, access_log): (Watchdog, CancellationToken, bool),
     ) -> Arc<Self> {
         let ids = finish::RequestIds::new();
         Arc::new(Self {
@@ -60,6 +63,7 @@ impl Service {
             metrics,
             watchdog,
             ids,
+            door,
             access_log,
         })
     }
