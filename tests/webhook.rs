@@ -169,7 +169,7 @@ async fn an_event_is_for_whom_it_says() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_told_why_and_reaches_nobody() {
+async fn what_is_not_signed_as_it_should_be_reaches_nobody() {
     let stage = stage().await;
     let outrigger = &stage.outrigger;
     let mut socket = stage.open("/ws/a", 1).await;
@@ -195,6 +195,16 @@ async fn what_is_refused_is_told_why_and_reaches_nobody() {
         let name = format!("outrigger_events_total{{result=\"{word}\"}}");
         assert_eq!(outrigger.metric(&name).await, 1.0, "{word}");
     }
+    stage.tell("shared", "good", &Value::Null).await;
+    assert_eq!(socket.json().await["type"], "good", "nothing came before");
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_used_is_refused_with_its_fault() {
+    let stage = stage().await;
+    let outrigger = &stage.outrigger;
+    let mut socket = stage.open("/ws/a", 1).await;
+    let json = "application/json";
     let answer = post(outrigger, "m", json, b"{\"type\": \"x\",\n  oops}").await;
     assert_eq!(answer.status(), 400);
     assert!(

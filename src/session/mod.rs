@@ -13,7 +13,9 @@ mod messages;
 mod open;
 mod origin;
 mod permit;
+mod refuse;
 mod registry;
+mod socket;
 
 use std::{
     sync::{

@@ -133,14 +133,8 @@ async fn request_ids_are_kept_or_made_and_logged_without_the_query() {
     }
 }
 
-/// A run that uses every kind of credential, well and badly, at the most talkative
-/// level there is.
-#[tokio::test]
-async fn no_secret_is_ever_logged() {
-    let app = App::answering(|_| ok("{}")).await;
-    let tables =
-        "[stop]\nnotice = \"0s\"\nspread = \"0s\"\ndeadline = \"5s\"\n[log]\nlevel = \"trace\"\n";
-    let mut stage = Stage::with(app, tables, ENDPOINTS).await;
+/// Shows tokens in every place, and gives all that is secret about them.
+async fn show_credentials(stage: &Stage) -> Vec<String> {
     let bad = jwt("another-secret", &json!({"user_id": 9}));
     let expired = token_of(&json!({"user_id": 8, "exp": 1}));
     let mut secrets = vec![
@@ -177,6 +171,18 @@ async fn no_secret_is_ever_logged() {
         );
         secrets.push(token);
     }
+    secrets
+}
+
+/// A run that uses every kind of credential, well and badly, at the most talkative
+/// level there is.
+#[tokio::test]
+async fn no_secret_is_ever_logged() {
+    let app = App::answering(|_| ok("{}")).await;
+    let tables =
+        "[stop]\nnotice = \"0s\"\nspread = \"0s\"\ndeadline = \"5s\"\n[log]\nlevel = \"trace\"\n";
+    let mut stage = Stage::with(app, tables, ENDPOINTS).await;
+    let mut secrets = show_credentials(&stage).await;
     let addr = stage.outrigger.addr();
     let event = json!({"type": "news", "topics": ["news"], "data": "the-payload-itself"});
     assert_eq!(
