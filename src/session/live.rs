@@ -4,22 +4,15 @@
 //! message, a deadline, a new table, the stop) and does it in a function of its
 //! name. When it fell behind it reads the feed from the last entry it wrote.
 
-use std::{collections::VecDeque, io, sync::Arc, time::SystemTime};
+mod follow;
+
+use std::{collections::VecDeque, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
-use futures_util::{FutureExt, SinkExt, StreamExt, stream::FusedStream};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
-use tokio::{
-    io::AsyncWriteExt,
-    time::{Duration, Instant, sleep_until, timeout},
-};
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        Error, Message, Utf8Bytes,
-        protocol::{Role, WebSocketConfig},
-    },
-};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tracing::debug;
 
 use super::{
@@ -30,30 +23,21 @@ use super::{
     open,
     registry::Place,
     scattered,
+    socket::{Socket, say_goodbye, socket},
 };
 use crate::{
     event::{Entry, Offset},
     feed::Page,
-    frame::Client,
     hub::{Due, Outgoing, Subscriber},
     metrics::{Because, OnEndpoint, Shared},
-    routes::{Endpoint, RouteTable, Tables},
-    upstream::Stream,
-    wire::{Peer, Wire},
+    routes::Tables,
+    wire::Peer,
 };
 
-/// What is read at a time, and what several small frames are put together to: a
-/// larger buffer would be zeroed at each read and kept by each idle session.
-const BUFFER: usize = 4 * 1024;
-/// How long a client may take to answer a close frame.
-const GOODBYE: Duration = Duration::from_secs(5);
 /// Pings and pongs a second: each ping costs an answer, and none needs so many.
 const MAX_CONTROL: u32 = 50;
 /// Entries read from the feed at a time.
 const PAGE: usize = 128;
-
-/// A client's socket.
-pub(super) type Socket = WebSocketStream<Stream>;
 
 /// Everything a session begins with.
 pub(super) struct Start {
@@ -117,48 +101,6 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
         reason.metric(),
     );
     debug!(endpoint = %endpoint.name, session = %place.listed().session, reason = reason.metric(), "Session closed");
-}
-
-/// Makes a WebSocket of an upgraded connection, with the endpoint's limits.
-pub(super) async fn socket(client: OnUpgrade, endpoint: &Endpoint) -> io::Result<Socket> {
-    let (stream, early) = Wire::upgraded(client).await?;
-    let limits = &endpoint.limits;
-    let config = WebSocketConfig::default()
-        .read_buffer_size(BUFFER)
-        .write_buffer_size(BUFFER)
-        .max_write_buffer_size(MAX_WRITE_BUFFER.max(2 * limits.outbox_bytes))
-        .max_message_size(Some(limits.max_message))
-        .max_frame_size(Some(limits.max_message));
-    Ok(
-        WebSocketStream::from_partially_read(stream, early.into(), Role::Server, Some(config))
-            .await,
-    )
-}
-
-/// Tungstenite refuses to queue more than this; a single frame of an event must fit.
-const MAX_WRITE_BUFFER: usize = 16 * 1024 * 1024;
-
-/// Sends the close frame and reads on until the client has answered, so that
-/// what it still sends does not reset the connection before it has read why.
-pub(super) async fn say_goodbye(mut socket: Socket, reason: &CloseReason) {
-    if *reason == CloseReason::ClientGone || *reason == CloseReason::TooSlow {
-        return;
-    }
-    let goodbye = async {
-        if *reason != CloseReason::ClientClosed {
-            socket.close(Some(reason.frame())).await?;
-        }
-        if socket.is_terminated() {
-            // After a fault tungstenite reads no more.
-            let stream = socket.get_mut();
-            stream.shutdown().await?;
-            tokio::io::copy(stream, &mut tokio::io::sink()).await?;
-        }
-        while socket.next().await.is_some_and(|message| message.is_ok()) {}
-        Ok::<_, Error>(())
-    };
-    // Whoever does not answer is gone; there is nobody left to tell.
-    drop(timeout(GOODBYE, goodbye).await);
 }
 
 /// A subscription that ends with the session, however that ends.
@@ -393,98 +335,6 @@ impl Live {
             }
             Act::Nothing => Ok(()),
         }
-    }
-
-    fn on_stop(&mut self) {
-        let spread = self.tables.borrow().spread;
-        self.go_home_within(CloseReason::GoingAway, spread);
-    }
-
-    async fn on_new_table(&mut self, socket: &mut Socket, gone: bool) -> Result<(), CloseReason> {
-        if gone {
-            self.on_stop();
-            return Ok(());
-        }
-        let table = self.tables.borrow_and_update().clone();
-        let old = self.subscription.subscriber.clone();
-        if let Some(reason) = self.adapt(&table) {
-            self.go_home_within(reason, table.spread);
-        }
-        let since = table.swapped_after(self.generation);
-        self.generation = table.generation;
-        if Arc::ptr_eq(&old, &self.subscription.subscriber) {
-            return Ok(());
-        }
-        self.turn_over(socket, old, since).await
-    }
-
-    /// What was accepted since the swap may have been handed out by the old rules:
-    /// from there on it is read from the feed again, by the new ones.
-    async fn turn_over(
-        &mut self,
-        socket: &mut Socket,
-        old: Arc<Subscriber>,
-        since: Offset,
-    ) -> Result<(), CloseReason> {
-        let offered = self.subscription.sessions.hub.handed_out();
-        let (frames, was_behind) = old.outbox.cut_after(since);
-        self.write_new(socket, frames).await?;
-        if !was_behind {
-            self.sent = self.sent.max(offered.min(since));
-        }
-        self.older = Some((since, old));
-        Ok(())
-    }
-
-    fn go_home_within(&mut self, reason: CloseReason, spread: Duration) {
-        let after = scattered(self.subscription.subscriber.session, spread);
-        self.deadlines.go_home(reason, Instant::now() + after);
-    }
-
-    /// Follows its endpoint into a new table: the new frames, topics and rules from
-    /// here on, the same place in the feed. What changed at the door cannot be
-    /// followed; the client has to come in anew.
-    fn adapt(&mut self, table: &RouteTable) -> Option<CloseReason> {
-        let old = self.subscription.subscriber.clone();
-        let Some(endpoint) = table.endpoint(&old.endpoint.name) else {
-            return Some(CloseReason::Moved);
-        };
-        if Arc::ptr_eq(endpoint, &old.endpoint) {
-            return None;
-        }
-        match endpoint.path.matches(&self.path) {
-            Some(params) if open::admits_alike(&old.endpoint, endpoint) => {
-                self.follow(endpoint, params, &old)
-            }
-            _ => Some(CloseReason::Moved),
-        }
-    }
-
-    fn follow(
-        &mut self,
-        endpoint: &Arc<Endpoint>,
-        params: open::Params,
-        old: &Subscriber,
-    ) -> Option<CloseReason> {
-        let client = Client {
-            params,
-            ..Client::clone(&old.client)
-        };
-        let Ok(topics) = open::topics(endpoint, &client) else {
-            return Some(CloseReason::Moved);
-        };
-        let new = Arc::new(Subscriber {
-            session: old.session,
-            client: Arc::new(client),
-            endpoint: endpoint.clone(),
-            topics,
-            outbox: old.outbox.clone(),
-        });
-        self.subscription.sessions.hub.replace(old, &new);
-        self.deadlines.follow(endpoint);
-        self.subscription.subscriber = new;
-        debug!(endpoint = %endpoint.name, session = %old.session, "Session follows its changed endpoint");
-        None
     }
 
     fn on_endpoint(&self) -> OnEndpoint {

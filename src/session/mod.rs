@@ -14,7 +14,9 @@ mod open;
 mod origin;
 mod permit;
 pub mod preview;
+mod refuse;
 mod registry;
+mod socket;
 
 use std::{
     sync::{

@@ -185,7 +185,7 @@ async fn what_needs_a_restart_is_named_and_all_else_is_in_force() {
 #[tokio::test]
 async fn a_session_follows_its_endpoint_without_a_gap() {
     let endpoint = |n: u64| {
-        let topic = if n % 2 == 0 { "even" } else { "odd" };
+        let topic = if n.is_multiple_of(2) { "even" } else { "odd" };
         format!(
             "[[endpoint]]\nname = \"news\"\npath = \"/ws/news\"\ntopics = [\"{topic}\"]\n\
              frames = {{ news = {{ n = \"{{data.n}}\", v = {n} }} }}\n"
@@ -205,7 +205,7 @@ async fn a_session_follows_its_endpoint_without_a_gap() {
         while routes(&stage.outrigger).await["generation"] != round + 1 {
             tell().await;
         }
-        let event = json!({"type": "news", "topics": [if round % 2 == 0 { "even" } else { "odd" }], "data": {"n": "only"}});
+        let event = json!({"type": "news", "topics": [if round.is_multiple_of(2) { "even" } else { "odd" }], "data": {"n": "only"}});
         stage.publish(&event).await;
     }
     let (mut next, mut only, mut version) = (0, 0, 0);
