@@ -125,23 +125,23 @@ impl Service {
         let table = self.tables.borrow().clone();
         let route = table.find(head.uri.path(), socket);
         let request = Request::from_parts(head, body);
+        // Boxed is what is rare and large: every connection holds room for the rest.
         match route {
-            Route::Forward if upgrades => self.tunnel(&table, request, peer, None).await,
+            Route::Forward if upgrades => Box::pin(self.tunnel(&table, request, peer, None)).await,
             Route::Forward => self.forward(&table, request, peer).await,
             Route::Session(endpoint, params) => {
-                match self
+                let opened = self
                     .sessions
-                    .open(&table, (endpoint, params), request, peer)
-                    .await
-                {
+                    .open(&table, (endpoint, params), request, peer);
+                match Box::pin(opened).await {
                     Opened::Answered(response) => (response, "client"),
                     Opened::Relay(request, held) => {
-                        self.tunnel(&table, request, peer, Some(held)).await
+                        Box::pin(self.tunnel(&table, request, peer, Some(held))).await
                     }
                 }
             }
             Route::Webhook => (self.webhook(&table, request).await, "client"),
-            Route::Flags => (self.flags(&table, request, peer).await, "client"),
+            Route::Flags => (Box::pin(self.flags(&table, request, peer)).await, "client"),
         }
     }
 

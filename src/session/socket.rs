@@ -20,9 +20,11 @@ use tokio_tungstenite::{
 use super::CloseReason;
 use crate::{routes::Endpoint, upstream::Stream, wire::Wire};
 
-/// What is read at a time, and what several small frames are put together to: a
-/// larger buffer would be zeroed at each read and kept by each idle session.
-const BUFFER: usize = 4 * 1024;
+/// What is read at a time: zeroed at each read and kept by each idle session. A
+/// frame that is longer gets the room it needs.
+const READ: usize = 512;
+/// What several small frames are put together to before they are written.
+const WRITE: usize = 4 * 1024;
 /// How long a client may take to answer a close frame.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -34,8 +36,8 @@ pub(super) async fn socket(client: OnUpgrade, endpoint: &Endpoint) -> io::Result
     let (stream, early) = Wire::upgraded(client).await?;
     let limits = &endpoint.limits;
     let config = WebSocketConfig::default()
-        .read_buffer_size(BUFFER)
-        .write_buffer_size(BUFFER)
+        .read_buffer_size(READ)
+        .write_buffer_size(WRITE)
         .max_write_buffer_size(MAX_WRITE_BUFFER.max(2 * limits.outbox_bytes))
         .max_message_size(Some(limits.max_message))
         .max_frame_size(Some(limits.max_message));

@@ -84,8 +84,8 @@ impl Upstream {
                 ..
             }) if reused => {
                 self.metrics.requests_retried.inc();
-                let fresh = self.connect().await?;
-                self.send_on(fresh, request)
+                let fresh = Box::pin(self.connect()).await?;
+                Box::pin(self.send_on(fresh, request))
                     .await?
                     .map_err(|unsent| SendError::Broken(unsent.error))
             }
@@ -170,7 +170,8 @@ impl Upstream {
         let keep = self.settings.keep_alive;
         loop {
             let Some(mut connection) = self.lock().pop() else {
-                return self.connect().await;
+                // Boxed, as most requests never come here.
+                return Box::pin(self.connect()).await;
             };
             if now.duration_since(connection.idle_since) < keep && connection.is_usable() {
                 return Ok(connection);
