@@ -87,6 +87,8 @@ impl Service {
             finish.log(&request, id);
         }
         let (response, fault) = self.answer(request, &peer).await;
+        // What the app said before goes out before, and not into the body.
+        peer.interim.drained().await;
         finish.head(response.status(), fault);
         response.map(|body| Tracked::new(body, finish))
     }
