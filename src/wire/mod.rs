@@ -91,10 +91,12 @@ impl Wire {
 
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.between && self.interim.is_waiting() {
-            let stream = &mut self.stream;
-            return self
-                .interim
-                .poll_drain(|bytes| Pin::new(&mut *stream).poll_write(cx, bytes));
+            let (stream, activity) = (&mut self.stream, &self.activity);
+            return self.interim.poll_drain(|bytes| {
+                let result = Pin::new(&mut *stream).poll_write(cx, bytes);
+                activity.wrote(result.is_ready());
+                result
+            });
         }
         Poll::Ready(Ok(()))
     }
@@ -153,7 +155,9 @@ impl AsyncWrite for Wire {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.between = true;
         ready!(self.poll_interim(cx))?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let result = Pin::new(&mut self.stream).poll_flush(cx);
+        self.activity.flushed(result.is_ready());
+        result
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -226,5 +230,28 @@ mod tests {
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n\
              HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nwhole"
         );
+    }
+
+    #[tokio::test]
+    async fn an_interim_head_that_does_not_move_is_cut() {
+        let (_client, server) = UnixStream::pair().unwrap();
+        fill(&server);
+        let (interim, limit) = (Arc::new(Interim::default()), Duration::from_millis(100));
+        let watchdog = Watchdog::new(Timeouts {
+            idle: Duration::MAX,
+            header: Duration::MAX,
+            write: limit,
+        });
+        let activity = watchdog.watch();
+        let mut wire = Wire::new(Stream::Unix(server), interim.clone(), activity.clone());
+        activity.enter(Phase::Busy);
+        interim.send(StatusCode::EARLY_HINTS, &HeaderMap::new());
+        let stop = tokio_util::sync::CancellationToken::new();
+        let reason = tokio::select! {
+            _ = wire.flush() => "flushed",
+            () = watchdog.run(stop) => "stopped",
+            reason = activity.overstayed() => reason,
+        };
+        assert_eq!(reason, "write_timeout");
     }
 }
