@@ -255,3 +255,35 @@ async fn a_silent_tunnel_stays_open() {
     connection.send("late").await;
     assert_eq!(client.read(4).await, b"late");
 }
+
+/// Its connection was one more than the pool's limit.
+#[tokio::test]
+async fn the_connection_of_a_refusal_is_not_used_again() {
+    let (_outrigger, app, mut client, mut connection) = asked(HANDSHAKE).await;
+    connection.request_head().await;
+    connection
+        .send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+        .await;
+    assert_eq!(client.response("GET").await.status(), 403);
+    client.send("GET /next HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(app.accept().await.request().await.target(), "/next");
+    connection.end().await;
+}
+
+#[tokio::test]
+async fn handshakes_on_their_way_are_bounded() {
+    let app = App::start().await;
+    let limits = "max_connections = 1\nconnect_timeout = \"300ms\"\n";
+    let outrigger = Outrigger::start(&(app.config() + limits)).await;
+    let mut first = outrigger.connect().await;
+    first.send(HANDSHAKE).await;
+    let mut connection = app.accept().await;
+    connection.request_head().await;
+    let refused = outrigger.connect().await.exchange(HANDSHAKE).await;
+    assert_eq!(refused.status(), 503);
+    connection.send(ACCEPTED).await;
+    assert_eq!(first.response_head().await.status(), 101);
+    let mut second = outrigger.connect().await;
+    second.send(HANDSHAKE).await;
+    app.accept().await.request_head().await;
+}
