@@ -104,7 +104,7 @@ impl Service {
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: &Arc<Peer>) -> Answer {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         if let Err(improper) = forward::check(&head, !http_body::Body::is_end_stream(&body), peer) {
             let result = improper.reason();
             self.metrics
@@ -117,6 +117,11 @@ impl Service {
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
             return (response, "client");
+        }
+        let dropped = forward::drop_underscored(&mut head.headers);
+        if dropped > 0 {
+            self.metrics.headers_dropped.inc_by(dropped as u64);
+            debug!(dropped, address = %peer.address, "Headers with underscores left out");
         }
         let upgrades = forward::is_upgrade(&head);
         let socket = upgrades && forward::is_websocket(&head.headers);

@@ -130,3 +130,26 @@ async fn lines_of_one_name_keep_their_order() {
     assert_eq!(request.all("Cookie"), ["a=1", "b=2", "c=3"]);
     assert_eq!(request.all("X-B"), ["1", "2"]);
 }
+
+/// CGI and WSGI servers take `_` for `-`, so these would be ours in another hand.
+#[tokio::test]
+async fn names_with_underscores_are_left_out() {
+    let app = App::answering(|_| OK.into()).await;
+    let outrigger = Outrigger::start(&app.config()).await;
+    let lines = "X_Forwarded_For: 6.6.6.6\r\nX-Kept: a_b\r\nX_Forwarded-Proto: https\r\n";
+    let mut client = outrigger.connect().await;
+    assert_eq!(client.exchange(get(lines)).await.status(), 200);
+    let request = app.take_seen().remove(0);
+    assert!(
+        request
+            .headers
+            .iter()
+            .all(|(name, _)| !name.contains(&b'_')),
+        "{:?}",
+        request.headers
+    );
+    assert_eq!(request.all("X-Kept"), ["a_b"]);
+    assert_eq!(request.all("X-Forwarded-For"), ["127.0.0.1"]);
+    let dropped = "outrigger_headers_dropped_total";
+    assert_eq!(outrigger.metric(dropped).await, 2.0);
+}
