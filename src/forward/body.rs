@@ -12,13 +12,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, StatusCode, Version, header::EXPECT, request::Parts};
+use http::{
+    HeaderMap, HeaderValue, Request, StatusCode, Version,
+    header::{EXPECT, HOST, TRANSFER_ENCODING},
+    request::Parts,
+};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
 use crate::{
-    upstream::{BoxError, RequestBody},
+    upstream::{BoxError, RequestBody, Settings},
     wire::Peer,
 };
 
@@ -31,11 +35,13 @@ pub(super) fn prepare(
     mut head: Parts,
     incoming: Incoming,
     peer: &Peer,
-    idle: Duration,
+    app: &Settings,
 ) -> Request<RequestBody> {
     // RFC 9110, section 15.2: nothing interim for HTTP/1.0 clients.
     let is_old = head.version < Version::HTTP_11;
     head.version = Version::HTTP_11;
+    name_host(&mut head.headers, app);
+    name_framing(&mut head.headers, &incoming);
     let expects = head.headers.get(EXPECT);
     let waits = expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     let gate = Arc::new(Gate {
@@ -48,7 +54,7 @@ pub(super) fn prepare(
         RequestBody::streamed(ClientBody {
             incoming,
             gate: gate.clone(),
-            limit: idle,
+            limit: app.idle_timeout,
             timer: None,
         })
     };
@@ -63,6 +69,24 @@ pub(super) fn prepare(
         }
     });
     request
+}
+
+/// RFC 9112, section 3.2: HTTP/1.1 needs a `Host`, which an HTTP/1.0 client may
+/// leave out.
+fn name_host(headers: &mut HeaderMap, app: &Settings) {
+    if !headers.contains_key(HOST)
+        && let Ok(host) = HeaderValue::try_from(app.address.authority())
+    {
+        headers.insert(HOST, host);
+    }
+}
+
+/// hyper's client takes a body of unknown length for none if the method is one that
+/// seldom has one.
+fn name_framing(headers: &mut HeaderMap, incoming: &Incoming) {
+    if !incoming.is_end_stream() && incoming.size_hint().exact().is_none() {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
 }
 
 /// Keeps a body back until the app asks for it.
