@@ -287,3 +287,17 @@ async fn handshakes_on_their_way_are_bounded() {
     second.send(HANDSHAKE).await;
     app.accept().await.request_head().await;
 }
+
+#[tokio::test]
+async fn a_refusal_that_could_be_read_in_two_ways_is_a_bad_gateway() {
+    for headers in [
+        "Content-Length: 50\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: gzip, chunked",
+    ] {
+        let (_outrigger, _app, mut client, mut connection) = asked(HANDSHAKE).await;
+        connection.request_head().await;
+        let refusal = format!("HTTP/1.1 403 Forbidden\r\n{headers}\r\n\r\n2\r\nno\r\n0\r\n\r\n");
+        connection.send(refusal).await;
+        assert_eq!(client.response("GET").await.status(), 502, "{headers}");
+    }
+}

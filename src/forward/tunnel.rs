@@ -7,7 +7,7 @@ use http::{HeaderMap, Request, Response, Version, header::UPGRADE};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use tokio::time::timeout;
 
-use super::{Fault, body, headers, pump::Pump};
+use super::{Fault, body, headers, hygiene, pump::Pump};
 use crate::{
     routes::Trusted,
     upstream::{AppBody, Stream, Upgrade, Upstream},
@@ -81,6 +81,7 @@ pub async fn open(
             ))
         }
         Upgrade::Refused(mut response) => {
+            hygiene::check_response(response.status(), response.headers())?;
             headers::to_client(response.headers_mut(), headers::Upgrades::Drop);
             *response.version_mut() = Version::HTTP_11;
             Ok(Tunnelled::Refused(response))
