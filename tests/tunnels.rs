@@ -288,6 +288,29 @@ async fn handshakes_on_their_way_are_bounded() {
     app.accept().await.request_head().await;
 }
 
+/// Requests inside HTTP/2 would pass unseen.
+#[tokio::test]
+async fn h2c_is_not_asked_for_wherever_it_stands() {
+    for upgrade in [
+        "Upgrade: h2c",
+        "Upgrade: x, h2c",
+        "Upgrade: x,H2C-16 ,y",
+        "Upgrade: x\r\nUpgrade: h2c",
+    ] {
+        let request = format!(
+            "GET /up HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n{upgrade}\r\nX-Kept: 1\r\n\r\n"
+        );
+        let (_outrigger, _app, mut client, mut connection) = asked(&request).await;
+        let request = connection.request_head().await;
+        assert!(request.all("upgrade").is_empty(), "{upgrade}");
+        assert_eq!(request.all("x-kept"), ["1"]);
+        connection
+            .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            .await;
+        assert_eq!(client.response("GET").await.status(), 200);
+    }
+}
+
 #[tokio::test]
 async fn a_refusal_that_could_be_read_in_two_ways_is_a_bad_gateway() {
     for headers in [

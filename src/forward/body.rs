@@ -14,13 +14,14 @@ use std::{
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Request, StatusCode, Version,
-    header::{EXPECT, HOST, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING},
     request::Parts,
 };
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
+use super::headers::{self, Upgrades};
 use crate::{
     upstream::{BoxError, RequestBody, Settings},
     wire::Peer,
@@ -65,7 +66,11 @@ pub(super) fn prepare(
             // The server writes its own 100 when the body is first read.
             gate.open();
         } else if !is_old {
-            interim.send(response.status(), response.headers());
+            let mut headers = response.headers().clone();
+            headers::to_client(&mut headers, Upgrades::Drop);
+            // RFC 9110, section 8.6: no length in a 1xx.
+            headers.remove(CONTENT_LENGTH);
+            interim.send(response.status(), &headers);
         }
     });
     request
