@@ -91,6 +91,8 @@ impl Service {
             finish.log(&request, id);
         }
         let (response, fault) = self.answer(request, &peer).await;
+        // What the app said before goes out before, and not into the body.
+        peer.interim.drained().await;
         finish.head(response.status(), fault);
         response.map(|body| Tracked::new(body, finish))
     }
@@ -106,7 +108,7 @@ impl Service {
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: &Arc<Peer>) -> Answer {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         if let Err(improper) = forward::check(&head, !http_body::Body::is_end_stream(&body), peer) {
             let result = improper.reason();
             self.metrics
@@ -119,6 +121,11 @@ impl Service {
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
             return (response, "client");
+        }
+        let dropped = forward::drop_underscored(&mut head.headers);
+        if dropped > 0 {
+            self.metrics.headers_dropped.inc_by(dropped as u64);
+            debug!(dropped, address = %peer.address, "Headers with underscores left out");
         }
         let upgrades = forward::is_upgrade(&head);
         let socket = upgrades && forward::is_websocket(&head.headers);
