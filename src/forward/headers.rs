@@ -31,7 +31,7 @@ pub(super) fn to_app(head: &mut Parts, peer: &Peer, trusted: &Trusted, upgrades:
             .append(TE, HeaderValue::from_static("trailers"));
     }
     to_origin_form(head);
-    add_forwarded(head, peer, trusted);
+    tell_who(&mut head.headers, peer, trusted);
 }
 
 /// Makes the app's headers ones to the client.
@@ -111,12 +111,22 @@ fn lists(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
         .any(|item| item.trim().eq_ignore_ascii_case(word))
 }
 
-fn add_forwarded(head: &mut Parts, peer: &Peer, trusted: &Trusted) {
+/// The headers of [`tell_who`]; what a trusted proxy said in them goes on.
+pub const WHO: [HeaderName; 4] = [
+    FORWARDED,
+    X_FORWARDED_FOR,
+    X_FORWARDED_PROTO,
+    X_FORWARDED_HOST,
+];
+
+/// Tells the app who asks and by which host and scheme (RFC 7239). `headers` hold
+/// the client's `Host` and what it said in [`WHO`]: that is believed, and added to,
+/// if the neighbour is a trusted proxy, and else replaced.
+pub fn tell_who(headers: &mut HeaderMap, peer: &Peer, trusted: &Trusted) {
     let believed = trusted.contains(peer.address.ip());
-    let host = head.headers.get(HOST).cloned();
+    let host = headers.get(HOST).cloned();
     let scheme = if peer.secure { "https" } else { "http" };
     let client = peer.address.ip().to_canonical().to_string();
-    let headers = &mut head.headers;
     extend(
         headers,
         FORWARDED,

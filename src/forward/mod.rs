@@ -23,6 +23,7 @@ use crate::{
     wire::Peer,
 };
 
+pub use headers::{WHO, tell_who};
 pub use hygiene::{Improper, check};
 pub use tunnel::{Tunnel, Tunnelled, is_websocket, open};
 
