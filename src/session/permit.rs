@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::{
     Sessions,
-    ask::{self, Answer, Caller},
+    ask::{self, Answer},
+    caller::Caller,
 };
 use crate::{
     frame::{Client, Scope},

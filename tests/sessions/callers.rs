@@ -1,0 +1,102 @@
+//! In whose name the app is asked: what a page of somebody else, a proxy and a
+//! header of one's own have to do with it.
+
+use crate::harness::{App, Message, Outrigger, Socket, Stage, as_user, ok, token};
+
+const NOTES: &str = r#"
+[[endpoint]]
+name = "notes"
+path = "/ws/notes"
+topics = ["notes_{user.id}"]
+welcome = { user = "{user.id}" }
+"#;
+
+/// An app that is asked who a client is, and knows only the victim's cookie.
+async fn asking(tables: &str, app: &App) -> Outrigger {
+    let ask = "[auth.app]\nurl = \"/api/me/\"\n";
+    Outrigger::start(&format!("{}{tables}{ask}{NOTES}", app.config())).await
+}
+
+fn victim(request: &Message) -> Vec<u8> {
+    let cookie = request.header("cookie").unwrap_or_default();
+    match cookie.contains("sessionid=victim") {
+        true => ok(r#"{"id": 42, "email": "victim@outrigger.test"}"#),
+        false => ok("{}"),
+    }
+}
+
+async fn status(outrigger: &Outrigger, target: &str, headers: &[(&str, &str)]) -> u16 {
+    match Socket::connect(outrigger.addr(), target, headers).await {
+        Ok(_) => 101,
+        Err(refusal) => refusal.status(),
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_page_gains_nothing_by_a_token_next_to_the_cookie() {
+    let app = App::answering(victim).await;
+    let outrigger = asking("", &app).await;
+    let cookie = ("Cookie", "sessionid=victim");
+    for target in ["/ws/notes", "/ws/notes?token=x"] {
+        let evil = [("Origin", "https://evil.test"), cookie];
+        assert_eq!(status(&outrigger, target, &evil).await, 403, "{target}");
+        let own = [("Origin", "http://outrigger.test"), cookie];
+        assert_eq!(status(&outrigger, target, &own).await, 101, "{target}");
+    }
+    let password = ("Authorization", "Basic dmljdGltOnB3");
+    let evil = [("Origin", "https://evil.test"), password];
+    app.take_seen();
+    assert_eq!(status(&outrigger, "/ws/notes?token=x", &evil).await, 403);
+    let refused = "outrigger_sessions_refused_total{reason=\"origin\"}";
+    assert_eq!(outrigger.metric(refused).await, 3.0);
+}
+
+const LOOKS_UP: &str = r#"
+[[endpoint]]
+name = "notes"
+path = "/ws/notes"
+permit = { ask_app = "/api/permit/" }
+lookup = { me = "/api/me/" }
+topics = ["notes"]
+[[endpoint.actions]]
+when = {}
+call = { path = "/api/do/", reply = { done = true } }
+"#;
+
+#[tokio::test]
+async fn the_app_is_asked_with_the_proven_token_and_nothing_of_somebody_else() {
+    let stage = Stage::with(App::answering(victim).await, "", LOOKS_UP).await;
+    let headers = [
+        ("Origin", "https://evil.test"),
+        ("Cookie", "sessionid=victim"),
+        ("Authorization", "Basic dmljdGltOnB3"),
+    ];
+    let target = as_user("/ws/notes", 7);
+    let mut socket = stage.connect(&target, &headers).await.ok().unwrap();
+    socket.send("{}").await;
+    assert_eq!(socket.text().await, r#"{"done":true}"#);
+    let seen = stage.app.take_seen();
+    let paths: Vec<_> = seen.iter().map(Message::target).collect();
+    assert_eq!(paths, ["/api/permit/", "/api/me/", "/api/do/"]);
+    let bearer = format!("Bearer {}", token(7));
+    for request in &seen {
+        assert_eq!(request.header("cookie"), None);
+        assert_eq!(request.header("authorization").as_deref(), Some(&*bearer));
+    }
+}
+
+#[tokio::test]
+async fn a_proven_cookie_goes_on_with_its_token() {
+    let stage = Stage::with(App::answering(victim).await, "", LOOKS_UP).await;
+    let token = token(7);
+    let cookie = format!("session={token}; csrf=1");
+    let headers = [("Cookie", &*cookie)];
+    let mut socket = stage.connect("/ws/notes", &headers).await.ok().unwrap();
+    socket.send("{}").await;
+    socket.text().await;
+    for request in stage.app.take_seen() {
+        assert_eq!(request.header("cookie").as_deref(), Some(&*cookie));
+        let bearer = request.header("authorization").unwrap_or_default();
+        assert_eq!(bearer, format!("Bearer {token}"));
+    }
+}
