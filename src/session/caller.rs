@@ -9,8 +9,13 @@ use http::{
 
 use crate::{
     auth::{Token, TokenSource},
+    forward,
+    routes::Trusted,
     wire::Peer,
 };
+
+/// Where a client came in: its neighbour, and whom that is believed.
+pub(super) type Door<'a> = (&'a Peer, &'a Trusted);
 
 /// A client's credentials, the host it asked for, where it comes from. What is marked
 /// as sensitive is what says who the client is.
@@ -20,10 +25,13 @@ pub(super) struct Caller(HeaderMap);
 impl Caller {
     /// One whom the app is to recognize: with all its credentials. A token that the
     /// app would not find in a header is also sent as `Authorization: Bearer`.
-    pub(super) fn unproven(head: &Parts, tokens: &[Token], peer: &Peer) -> Self {
-        let mut caller = Self::nobody(head, peer);
+    pub(super) fn unproven(head: &Parts, tokens: &[Token], at: Door<'_>) -> Self {
+        let mut caller = Self::nobody(head, at);
         caller.keep(head, &AUTHORIZATION);
         caller.keep(head, &COOKIE);
+        for token in tokens {
+            caller.keep_own_header(head, token);
+        }
         if let Some(token) = tokens.first()
             && !matches!(token.source, TokenSource::Header(_))
             && !caller.0.contains_key(AUTHORIZATION)
@@ -36,8 +44,9 @@ impl Caller {
     /// One whom we know by a token: with that, and with nothing that may be
     /// somebody else's. A foreign page could show a token of its own and have the
     /// app asked with its visitor's cookies.
-    pub(super) fn proven(head: &Parts, token: &Token, peer: &Peer) -> Self {
-        let mut caller = Self::nobody(head, peer);
+    pub(super) fn proven(head: &Parts, token: &Token, at: Door<'_>) -> Self {
+        let mut caller = Self::nobody(head, at);
+        caller.keep_own_header(head, token);
         if matches!(token.source, TokenSource::Cookie(_)) {
             caller.keep(head, &COOKIE);
         }
@@ -59,7 +68,7 @@ impl Caller {
     pub(super) fn key(&self, path: &str) -> [u8; 32] {
         let mut text = path.as_bytes().to_vec();
         for (name, value) in &self.0 {
-            if *name == HOST || value.is_sensitive() {
+            if tells_the_site(name) || value.is_sensitive() {
                 text.push(0);
                 text.extend_from_slice(name.as_str().as_bytes());
                 text.push(0);
@@ -71,20 +80,25 @@ impl Caller {
         key
     }
 
-    fn nobody(head: &Parts, peer: &Peer) -> Self {
+    fn nobody(head: &Parts, (peer, trusted): Door<'_>) -> Self {
         let mut headers = HeaderMap::new();
-        for name in [HOST, USER_AGENT, ORIGIN] {
-            for value in head.headers.get_all(&name) {
+        for name in [HOST, USER_AGENT, ORIGIN].iter().chain(&forward::WHO) {
+            for value in head.headers.get_all(name) {
                 headers.append(name.clone(), value.clone());
             }
         }
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let scheme = if peer.secure { "https" } else { "http" };
-        headers.insert("x-forwarded-proto", HeaderValue::from_static(scheme));
-        if let Ok(address) = peer.address.ip().to_canonical().to_string().try_into() {
-            headers.insert("x-forwarded-for", address);
-        }
+        forward::tell_who(&mut headers, peer, trusted);
         Self(headers)
+    }
+
+    /// A token in a header of its own: the app looks for it there, too.
+    fn keep_own_header(&mut self, head: &Parts, token: &Token) {
+        if let TokenSource::Header(name) = &token.source
+            && *name != AUTHORIZATION
+        {
+            self.keep(head, name);
+        }
     }
 
     fn keep(&mut self, head: &Parts, name: &HeaderName) {
@@ -101,4 +115,10 @@ impl Caller {
             self.0.insert(AUTHORIZATION, bearer);
         }
     }
+}
+
+/// The same client may be another one's on another host, and an app may send plain
+/// HTTP elsewhere.
+fn tells_the_site(name: &HeaderName) -> bool {
+    *name == HOST || matches!(name.as_str(), "x-forwarded-proto" | "x-forwarded-host")
 }

@@ -41,7 +41,8 @@ impl Sessions {
     /// Finds out who a client is.
     pub(super) async fn identify(&self, table: &RouteTable, head: &Parts, peer: &Peer) -> Known {
         let tokens = table.auth.tokens.find(head);
-        let mut caller = Caller::unproven(head, &tokens, peer);
+        let at = (peer, &table.trusted);
+        let mut caller = Caller::unproven(head, &tokens, at);
         let mut token = tokens.first();
         let who = match &table.auth.method {
             Method::None => Who::Nobody,
@@ -50,7 +51,7 @@ impl Sessions {
                 let (who, proven) = self.verify_any(table, verifier, &tokens).await;
                 if let Some(proven) = proven {
                     token = Some(proven);
-                    caller = Caller::proven(head, proven, peer);
+                    caller = Caller::proven(head, proven, at);
                 }
                 who
             }

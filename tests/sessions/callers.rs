@@ -1,7 +1,7 @@
 //! In whose name the app is asked: what a page of somebody else, a proxy and a
 //! header of one's own have to do with it.
 
-use crate::harness::{App, Message, Outrigger, Socket, Stage, as_user, ok, token};
+use crate::harness::{App, Message, Outrigger, Socket, Stage, answer, as_user, ok, token};
 
 const NOTES: &str = r#"
 [[endpoint]]
@@ -99,4 +99,47 @@ async fn a_proven_cookie_goes_on_with_its_token() {
         let bearer = request.header("authorization").unwrap_or_default();
         assert_eq!(bearer, format!("Bearer {token}"));
     }
+}
+
+#[tokio::test]
+async fn the_app_is_told_what_a_trusted_proxy_said() {
+    let answers = |request: &Message| match request.header("x-forwarded-proto").as_deref() {
+        Some("https") => ok(r#"{"id": 42}"#),
+        _ => answer(301, "{}"),
+    };
+    let app = App::answering(answers).await;
+    let told = [
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-For", "203.0.113.9"),
+        ("Cookie", "sessionid=anna"),
+    ];
+    let trusting = asking("[trust]\nproxies = [\"127.0.0.1\"]\n", &app).await;
+    // Plain HTTP first: what it was told then is not what counts by TLS.
+    assert_eq!(status(&trusting, "/ws/notes", &told[2..]).await, 403);
+    assert_eq!(status(&trusting, "/ws/notes", &told).await, 101);
+    let seen = app.take_seen();
+    let came_from = seen[1].header("x-forwarded-for");
+    assert_eq!(came_from.as_deref(), Some("203.0.113.9, 127.0.0.1"));
+    let wary = asking("", &app).await;
+    assert_eq!(status(&wary, "/ws/notes", &told).await, 403);
+    let came_from = app.take_seen()[0].header("x-forwarded-for");
+    assert_eq!(came_from.as_deref(), Some("127.0.0.1"));
+}
+
+#[tokio::test]
+async fn a_token_in_a_header_of_its_own_is_sent_on_and_told_apart() {
+    let app = App::answering(|request| match request.header("x-auth-token").as_deref() {
+        Some("anna") => ok(r#"{"id": 1}"#),
+        Some("bert") => ok(r#"{"id": 2}"#),
+        _ => answer(401, "{}"),
+    })
+    .await;
+    let outrigger = asking("[auth]\ntoken = [\"header:x-auth-token\"]\n", &app).await;
+    for (token, welcome) in [("anna", r#"{"user":1}"#), ("bert", r#"{"user":2}"#)] {
+        let headers = [("X-Auth-Token", token)];
+        let mut socket = Socket::open_with(outrigger.addr(), "/ws/notes", &headers).await;
+        assert_eq!(socket.text().await, welcome);
+    }
+    let nobody = [("X-Auth-Token", "carl")];
+    assert_eq!(status(&outrigger, "/ws/notes", &nobody).await, 403);
 }
