@@ -128,7 +128,8 @@ fn read_answer(rules: &AskApp, answer: &Answer) -> Who {
     if !answer.status.is_success() {
         return Who::Unproven(format!("the app answered {}", answer.status));
     }
-    let Some(user_value) = answer.json.pointer(&rules.user) else {
+    let json = answer.json();
+    let Some(user_value) = json.pointer(&rules.user) else {
         return Who::Unproven(format!("the app's answer holds nothing at {}", rules.user));
     };
     let user = match user_value {
@@ -139,7 +140,7 @@ fn read_answer(rules: &AskApp, answer: &Answer) -> Who {
     Who::User(Box::new(Identity {
         user,
         user_value: user_value.clone(),
-        claims: Arc::new(answer.json.as_object().cloned().unwrap_or_default()),
+        claims: Arc::new(json.as_object().cloned().unwrap_or_default()),
         expires_at: None,
     }))
 }

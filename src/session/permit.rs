@@ -50,7 +50,7 @@ impl Sessions {
                 .await?;
             client
                 .lookups
-                .insert(lookup.name.to_string(), Value::clone(&answer.json));
+                .insert(lookup.name.to_string(), answer.json());
         }
         Ok(())
     }

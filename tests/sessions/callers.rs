@@ -1,6 +1,8 @@
 //! In whose name the app is asked: what a page of somebody else, a proxy and a
 //! header of one's own have to do with it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::harness::{App, Message, Outrigger, Socket, Stage, answer, as_user, ok, token};
 
 const NOTES: &str = r#"
@@ -142,4 +144,21 @@ async fn a_token_in_a_header_of_its_own_is_sent_on_and_told_apart() {
     }
     let nobody = [("X-Auth-Token", "carl")];
     assert_eq!(status(&outrigger, "/ws/notes", &nobody).await, 403);
+}
+
+#[tokio::test]
+async fn an_app_that_is_busy_for_a_moment_is_asked_again() {
+    let asked = AtomicU64::new(0);
+    let app = App::answering(move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+        0 => answer(429, "{}"),
+        _ => ok(r#"{"id": 1}"#),
+    })
+    .await;
+    let ask = "[auth.app]\nurl = \"/api/me/\"\ncache = \"60s\"\n";
+    let outrigger = Outrigger::start(&format!("{}{ask}{NOTES}", app.config())).await;
+    let cookie = [("Cookie", "sessionid=anna")];
+    for expected in [503, 101, 101] {
+        assert_eq!(status(&outrigger, "/ws/notes", &cookie).await, expected);
+    }
+    assert_eq!(app.seen().len(), 2);
 }
