@@ -2,101 +2,53 @@
 //! a moment ago.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderValue, Method, StatusCode,
-    header::{ACCEPT, AUTHORIZATION, COOKIE, HOST, ORIGIN, USER_AGENT},
-    request::Parts,
-};
+use http::{Method, StatusCode};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::{
-    auth::{Token, TokenSource},
-    upstream::{CallError, CallRequest, Upstream},
-    wire::Peer,
-};
+use super::caller::Caller;
+use crate::upstream::{CallError, CallRequest, Upstream};
 
-/// Answers kept at the same time.
-const MAX_ANSWERS: usize = 20_000;
+/// Bytes of answers kept at the same time.
+const MAX_KEPT: usize = 32 * 1024 * 1024;
+/// What keeping an answer takes besides its body.
+const OVERHEAD: usize = 256;
 /// The largest answer that is read: a look-up is not a download.
 const MAX_BODY: usize = 256 * 1024;
 /// How long the app may take for a question at connect.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The headers by which the app knows the client: its credentials, the host it
-/// asked for, where it comes from.
-#[derive(Clone, Debug)]
-pub(super) struct Caller(pub(super) HeaderMap);
-
-impl Caller {
-    /// Takes them from the handshake. A token that is not in a header or cookie of
-    /// the app's own is also sent as `Authorization: Bearer`.
-    pub(super) fn new(head: &Parts, peer: &Peer, token: Option<&Token>) -> Self {
-        let mut headers = HeaderMap::new();
-        for name in [HOST, AUTHORIZATION, COOKIE, USER_AGENT, ORIGIN] {
-            for value in head.headers.get_all(&name) {
-                let mut value = value.clone();
-                value.set_sensitive(name == AUTHORIZATION || name == COOKIE);
-                headers.append(name.clone(), value);
-            }
-        }
-        if let Some(token) = token.filter(|token| !matches!(token.source, TokenSource::Header(_)))
-            && !headers.contains_key(AUTHORIZATION)
-            && let Ok(mut bearer) = HeaderValue::try_from(format!("Bearer {}", token.text.expose()))
-        {
-            bearer.set_sensitive(true);
-            headers.insert(AUTHORIZATION, bearer);
-        }
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let scheme = if peer.secure { "https" } else { "http" };
-        headers.insert("x-forwarded-proto", HeaderValue::from_static(scheme));
-        if let Ok(address) = peer.address.ip().to_canonical().to_string().try_into() {
-            headers.insert("x-forwarded-for", address);
-        }
-        Self(headers)
-    }
-
-    /// Whether it holds anything that could say who the client is.
-    pub(super) fn has_credentials(&self) -> bool {
-        self.0.contains_key(AUTHORIZATION) || self.0.contains_key(COOKIE)
-    }
-
-    fn key(&self, path: &str) -> [u8; 32] {
-        let mut text = path.as_bytes().to_vec();
-        for name in [HOST, AUTHORIZATION, COOKIE] {
-            for value in self.0.get_all(name) {
-                text.push(0);
-                text.extend_from_slice(value.as_bytes());
-            }
-            text.push(1);
-        }
-        let mut key = [0; 32];
-        key.copy_from_slice(digest(&SHA256, &text).as_ref());
-        key
-    }
-}
-
 /// What the app said.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    /// The body, where it is JSON.
-    pub(super) json: Arc<Value>,
+    body: Bytes,
+}
+
+impl Answer {
+    /// The body, if it is JSON; else null.
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// A fault is over as soon as it is over; so is a busy moment.
+    fn is_lasting(&self) -> bool {
+        !self.status.is_server_error() && self.status != StatusCode::TOO_MANY_REQUESTS
+    }
 }
 
 /// Questions and the answers that are still believed.
 #[derive(Debug, Default)]
-pub(super) struct Asks(Mutex<HashMap<[u8; 32], (Instant, Answer)>>);
+pub(super) struct Asks(Mutex<Memory>);
 
 impl Asks {
-    /// Asks with GET, or remembers. Only answers below 500 are remembered.
+    /// Asks with GET, or remembers for as long as `cache`.
     pub(super) async fn get(
         &self,
         app: &Arc<Upstream>,
@@ -105,45 +57,135 @@ impl Asks {
         (cache, timeout): (Duration, Duration),
     ) -> Result<Answer, CallError> {
         let key = caller.key(&path);
-        if let Some(answer) = self.remembered(&key) {
+        if let Some(answer) = self.lock().get(&key) {
             return Ok(answer);
         }
         let response = app
             .call(CallRequest {
                 method: Method::GET,
                 path,
-                headers: caller.0.clone(),
+                headers: caller.headers(),
                 body: Bytes::new(),
                 timeout,
                 max_body: MAX_BODY,
             })
             .await?;
-        let json = serde_json::from_slice(&response.body).unwrap_or_default();
         let answer = Answer {
             status: response.status,
-            json: Arc::new(json),
+            // As it came it is a slice of a larger buffer, and would keep all of it.
+            body: Bytes::copy_from_slice(&response.body),
         };
-        if !cache.is_zero() && !answer.status.is_server_error() {
-            self.remember(key, Instant::now() + cache, answer.clone());
+        if !cache.is_zero() && answer.is_lasting() {
+            self.lock().put(key, Instant::now() + cache, answer.clone());
         }
         Ok(answer)
     }
 
-    fn remembered(&self, key: &[u8; 32]) -> Option<Answer> {
-        let answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (until, answer) = answers.get(key)?;
-        (Instant::now() < *until).then(|| answer.clone())
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Key = [u8; 32];
+
+/// Answers, of which the oldest is forgotten first.
+#[derive(Debug, Default)]
+struct Memory {
+    answers: HashMap<Key, Kept>,
+    by_age: BTreeMap<u64, Key>,
+    bytes: usize,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    number: u64,
+    until: Instant,
+    answer: Answer,
+}
+
+impl Memory {
+    fn get(&self, key: &Key) -> Option<Answer> {
+        let kept = self.answers.get(key)?;
+        (Instant::now() < kept.until).then(|| kept.answer.clone())
     }
 
-    fn remember(&self, key: [u8; 32], until: Instant, answer: Answer) {
-        let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if answers.len() >= MAX_ANSWERS {
-            let now = Instant::now();
-            answers.retain(|_, (until, _)| now < *until);
-            if answers.len() >= MAX_ANSWERS {
-                answers.clear();
-            }
+    fn put(&mut self, key: Key, until: Instant, answer: Answer) {
+        self.forget(&key);
+        self.bytes += weight(&answer);
+        self.by_age.insert(self.next, key);
+        let kept = Kept {
+            number: self.next,
+            until,
+            answer,
+        };
+        self.answers.insert(key, kept);
+        self.next += 1;
+        let now = Instant::now();
+        while let Some((_, oldest)) = self.by_age.first_key_value()
+            && (self.bytes > MAX_KEPT || self.has_run_out(oldest, now))
+        {
+            let oldest = *oldest;
+            self.forget(&oldest);
         }
-        answers.insert(key, (until, answer));
+    }
+
+    fn has_run_out(&self, key: &Key, now: Instant) -> bool {
+        self.answers.get(key).is_none_or(|kept| kept.until <= now)
+    }
+
+    fn forget(&mut self, key: &Key) {
+        if let Some(kept) = self.answers.remove(key) {
+            self.by_age.remove(&kept.number);
+            self.bytes -= weight(&kept.answer);
+        }
+    }
+}
+
+fn weight(answer: &Answer) -> usize {
+    answer.body.len() + OVERHEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: u16) -> Key {
+        let mut key = [0; 32];
+        key[..2].copy_from_slice(&number.to_be_bytes());
+        key
+    }
+
+    fn answer(size: usize) -> Answer {
+        Answer {
+            status: StatusCode::OK,
+            body: vec![b'x'; size].into(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_answers_go_when_there_are_too_many_bytes() {
+        let mut memory = Memory::default();
+        let later = Instant::now() + Duration::from_secs(60);
+        for number in 0..200 {
+            memory.put(key(number), later, answer(MAX_BODY));
+            assert!(memory.bytes <= MAX_KEPT);
+        }
+        assert!(memory.get(&key(0)).is_none());
+        assert!(memory.get(&key(100)).is_some());
+        assert_eq!(memory.answers.len(), memory.by_age.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_ran_out_goes_and_a_new_one_takes_its_place() {
+        let mut memory = Memory::default();
+        let soon = Instant::now() + Duration::from_secs(1);
+        memory.put(key(1), soon, answer(10));
+        memory.put(key(1), soon, answer(20));
+        assert_eq!(memory.bytes, 20 + OVERHEAD);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(memory.get(&key(1)).is_none());
+        memory.put(key(2), soon + Duration::from_secs(9), answer(30));
+        assert_eq!((memory.answers.len(), memory.bytes), (1, 30 + OVERHEAD));
     }
 }

@@ -5,10 +5,7 @@ use std::{sync::Arc, time::SystemTime};
 use http::{HeaderValue, StatusCode, request::Parts};
 use serde_json::Value;
 
-use super::{
-    Sessions,
-    ask::{Answer, Caller},
-};
+use super::{Sessions, ask::Answer, caller::Caller, origin};
 use crate::{
     auth::{Identity, Rejected, Token, Verifier},
     routes::{AskApp, Method, RouteTable},
@@ -23,7 +20,7 @@ pub(super) struct Known {
     pub(super) caller: Caller,
     /// The subprotocol that has to be selected because the token came by it.
     pub(super) subprotocol: Option<HeaderValue>,
-    /// Whether the credential is one that browsers send by themselves.
+    /// Whether it may be known by what browsers send by themselves.
     pub(super) by_cookie: bool,
 }
 
@@ -44,29 +41,26 @@ impl Sessions {
     /// Finds out who a client is.
     pub(super) async fn identify(&self, table: &RouteTable, head: &Parts, peer: &Peer) -> Known {
         let tokens = table.auth.tokens.find(head);
-        let mut caller = Caller::new(head, peer, tokens.first());
+        let at = (peer, &table.trusted);
+        let mut caller = Caller::unproven(head, &tokens, at);
         let mut token = tokens.first();
         let who = match &table.auth.method {
             Method::None => Who::Nobody,
             Method::App(rules) => self.ask_who(table, rules, &caller).await,
             Method::Jwt(verifier) => {
                 let (who, proven) = self.verify_any(table, verifier, &tokens).await;
-                if proven.is_some() {
-                    token = proven;
-                    caller = Caller::new(head, peer, proven);
+                if let Some(proven) = proven {
+                    token = Some(proven);
+                    caller = Caller::proven(head, proven, at);
                 }
                 who
             }
-        };
-        let by_cookie = match token {
-            Some(token) => matches!(token.source, crate::auth::TokenSource::Cookie(_)),
-            None => head.headers.contains_key(http::header::COOKIE),
         };
         Known {
             who,
             caller,
             subprotocol: token.and_then(|token| token.subprotocol.clone()),
-            by_cookie,
+            by_cookie: origin::is_by_cookie(&table.auth.method, token, &head.headers),
         }
     }
 
@@ -134,7 +128,8 @@ fn read_answer(rules: &AskApp, answer: &Answer) -> Who {
     if !answer.status.is_success() {
         return Who::Unproven(format!("the app answered {}", answer.status));
     }
-    let Some(user_value) = answer.json.pointer(&rules.user) else {
+    let json = answer.json();
+    let Some(user_value) = json.pointer(&rules.user) else {
         return Who::Unproven(format!("the app's answer holds nothing at {}", rules.user));
     };
     let user = match user_value {
@@ -145,7 +140,7 @@ fn read_answer(rules: &AskApp, answer: &Answer) -> Who {
     Who::User(Box::new(Identity {
         user,
         user_value: user_value.clone(),
-        claims: Arc::new(answer.json.as_object().cloned().unwrap_or_default()),
+        claims: Arc::new(json.as_object().cloned().unwrap_or_default()),
         expires_at: None,
     }))
 }

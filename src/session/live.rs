@@ -17,7 +17,7 @@ use tracing::debug;
 
 use super::{
     CloseReason, Sessions,
-    ask::Caller,
+    caller::Caller,
     deadlines::{Act, Deadlines},
     messages::{Bucket, Desk, Work},
     open,

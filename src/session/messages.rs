@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tracing::debug;
 
-use super::{Sessions, ask::Caller};
+use super::{Sessions, caller::Caller};
 use crate::{
     event::{Event, Except, Topic, UserId},
     feed::Appended,
@@ -203,7 +203,7 @@ impl Desk {
         let mut headers = self
             .caller
             .as_ref()
-            .map(|caller| caller.0.clone())
+            .map(|caller| caller.headers())
             .unwrap_or_default();
         for (name, value) in &call.headers {
             let value = value.render(&scope)?;

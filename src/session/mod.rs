@@ -5,6 +5,7 @@
 //! relayed. On the feed leg `live` runs the triangle: subscribe, catch up, live.
 
 mod ask;
+mod caller;
 mod close;
 mod deadlines;
 mod identify;

@@ -1,11 +1,30 @@
 //! From where browsers may connect (RFC 6455, section 10.2).
 
 use http::{
-    HeaderMap,
-    header::{HOST, ORIGIN},
+    HeaderMap, HeaderValue,
+    header::{AUTHORIZATION, COOKIE, HOST, ORIGIN},
 };
 
-use crate::routes::Origins;
+use crate::{
+    auth::{Token, TokenSource},
+    routes::{Method, Origins},
+};
+
+/// Whether a client may be known by what browsers send along from any page: a
+/// cookie, or a password they were told once. Where we verify tokens, the token says
+/// it; the app looks at whatever it likes.
+pub(super) fn is_by_cookie(method: &Method, token: Option<&Token>, headers: &HeaderMap) -> bool {
+    match (method, token) {
+        (Method::Jwt(_), Some(token)) => matches!(token.source, TokenSource::Cookie(_)),
+        _ => headers.contains_key(COOKIE) || headers.get_all(AUTHORIZATION).iter().any(is_ambient),
+    }
+}
+
+/// No browser adds a bearer token by itself.
+fn is_ambient(authorization: &HeaderValue) -> bool {
+    let scheme = authorization.as_bytes().split(|byte| *byte == b' ').next();
+    !scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
+}
 
 /// Whether a handshake may come from the page it comes from. What sends no
 /// `Origin` is no browser. The host is compared with its port.

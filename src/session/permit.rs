@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::{
     Sessions,
-    ask::{self, Answer, Caller},
+    ask::{self, Answer},
+    caller::Caller,
 };
 use crate::{
     frame::{Client, Scope},
@@ -49,7 +50,7 @@ impl Sessions {
                 .await?;
             client
                 .lookups
-                .insert(lookup.name.to_string(), Value::clone(&answer.json));
+                .insert(lookup.name.to_string(), answer.json());
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ pub struct Shown {
     pub who: Option<Who>,
     /// Where the token stood that proves it, else the first that was looked at.
     pub source: Option<TokenSource>,
-    /// Whether the credential is one that browsers send by themselves.
+    /// Whether it may be known by what browsers send by themselves.
     pub by_cookie: bool,
 }
 
@@ -69,10 +69,7 @@ pub fn shown(auth: &Auth, head: &Parts, now: SystemTime) -> Shown {
     Shown {
         who,
         source: token.map(|token| token.source.clone()),
-        by_cookie: match token {
-            Some(token) => matches!(token.source, TokenSource::Cookie(_)),
-            None => head.headers.contains_key(COOKIE),
-        },
+        by_cookie: origin::is_by_cookie(&auth.method, token, &head.headers),
     }
 }
 

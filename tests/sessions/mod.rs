@@ -1,6 +1,7 @@
 //! Endpoints on the feed leg and on the app leg, as clients see them.
 
 mod actions;
+mod callers;
 mod closing;
 mod doors;
 mod identity;
