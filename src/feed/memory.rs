@@ -170,6 +170,12 @@ impl Log {
     fn check_room(&self, settings: &Settings, events: &[Event]) -> Result<(), Unavailable> {
         let waiting = usize::try_from(self.head.1 - self.handed_out.1).unwrap_or(usize::MAX);
         let bytes: usize = events.iter().map(cost).sum();
+        if events.len() > settings.max_events {
+            return Err(Unavailable {
+                reason: "more events at once than feed.memory.max_events; send fewer",
+                retry_after: Duration::from_secs(1),
+            });
+        }
         let fits = waiting + events.len() <= settings.max_events
             && (self.waiting == 0 || self.waiting + bytes <= settings.max_bytes);
         fits.then_some(()).ok_or(Unavailable {
