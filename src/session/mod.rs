@@ -8,14 +8,17 @@ mod ask;
 mod caller;
 mod close;
 mod deadlines;
+mod follow;
 mod identify;
 mod live;
 mod messages;
 mod open;
 mod origin;
+mod outgoing;
 mod permit;
 pub mod preview;
 mod registry;
+mod socket;
 
 use std::{
     sync::{

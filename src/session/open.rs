@@ -17,8 +17,10 @@ use super::{
     CloseReason, Sessions,
     identify::{Known, Who},
     live, origin,
+    outgoing::Outgoing,
     permit::Denied,
     registry::Place,
+    socket,
 };
 use crate::{
     event::{Offset, Topic},
@@ -228,8 +230,8 @@ async fn turn_away(
     reason: CloseReason,
     peer: Arc<Peer>,
 ) {
-    match live::socket(client, &endpoint).await {
-        Ok(socket) => live::say_goodbye(socket, &reason).await,
+    match socket::upgraded(client, &endpoint).await {
+        Ok(socket) => socket::say_goodbye(socket, Outgoing::new(Offset::ZERO), &reason).await,
         Err(error) => debug!(%error, address = %peer.address, "Refused client gone"),
     }
 }

@@ -1,0 +1,72 @@
+//! A client's WebSocket: how it is made of an upgraded connection, and how it ends.
+
+use std::io;
+
+use futures_util::{StreamExt, stream::FusedStream};
+use hyper::upgrade::OnUpgrade;
+use tokio::{
+    io::AsyncWriteExt,
+    time::{Duration, timeout},
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Error,
+        protocol::{Role, WebSocketConfig},
+    },
+};
+
+use super::{CloseReason, outgoing::Outgoing};
+use crate::{routes::Endpoint, upstream::Stream, wire::Wire};
+
+/// What is read at a time, and what several small frames are put together to: a
+/// larger buffer would be zeroed at each read and kept by each idle session.
+const BUFFER: usize = 4 * 1024;
+/// Tungstenite refuses to queue more than this; a single frame of an event must fit.
+const MAX_WRITE_BUFFER: usize = 16 * 1024 * 1024;
+/// How long a client may take to answer a close frame, and to read what goes before.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// A client's socket.
+pub(super) type Socket = WebSocketStream<Stream>;
+
+/// Makes a WebSocket of an upgraded connection, with the endpoint's limits.
+pub(super) async fn upgraded(client: OnUpgrade, endpoint: &Endpoint) -> io::Result<Socket> {
+    let (stream, early) = Wire::upgraded(client).await?;
+    let limits = &endpoint.limits;
+    let config = WebSocketConfig::default()
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(BUFFER)
+        .max_write_buffer_size(MAX_WRITE_BUFFER.max(2 * limits.outbox_bytes))
+        .max_message_size(Some(limits.max_message))
+        .max_frame_size(Some(limits.max_message));
+    Ok(
+        WebSocketStream::from_partially_read(stream, early.into(), Role::Server, Some(config))
+            .await,
+    )
+}
+
+/// Sends what is left to send and the close frame, and reads on until the client has
+/// answered, so that what it still sends does not reset the connection before it has
+/// read why.
+pub(super) async fn say_goodbye(mut socket: Socket, mut last: Outgoing, reason: &CloseReason) {
+    if *reason == CloseReason::ClientGone || *reason == CloseReason::TooSlow {
+        return;
+    }
+    let goodbye = async {
+        if *reason != CloseReason::ClientClosed {
+            last.write(&mut socket).await?;
+            socket.close(Some(reason.frame())).await?;
+        }
+        if socket.is_terminated() {
+            // After a fault tungstenite reads no more.
+            let stream = socket.get_mut();
+            stream.shutdown().await?;
+            tokio::io::copy(stream, &mut tokio::io::sink()).await?;
+        }
+        while socket.next().await.is_some_and(|message| message.is_ok()) {}
+        Ok::<_, Error>(())
+    };
+    // Whoever does not answer is gone; there is nobody left to tell.
+    drop(timeout(GOODBYE, goodbye).await);
+}
