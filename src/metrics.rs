@@ -124,6 +124,8 @@ metrics! {
     requests: Family<Answered, Counter> = Family::default(), "Finished requests by status and by whose fault";
     /// Requests refused for how they were written.
     requests_refused: Family<Ended, Counter> = Family::default(), "Requests refused before the app saw them, by reason";
+    /// Headers of requests that were left out.
+    headers_dropped: Counter = Counter::default(), "Headers of requests left out for an underscore in their name";
     /// Requests on their way.
     requests_in_flight: Gauge = Gauge::default(), "Requests that have begun and not ended";
     /// From a request's head to its response's head.

@@ -4,7 +4,7 @@
 //! pool, endpoints (and with them their sessions), key sets, the event stream.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -13,13 +13,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
 use crate::{
-    config::{self, Overrides, Report, Settings},
-    event::Offset,
+    config::{self, Overrides, Report, Settings, Stop},
     feed::Feed,
     jwks::{self, Jwks},
     listen::{self, Door},
     metrics::{Ended, Metrics},
-    routes::{Auth, FileStatus, Method, RouteTable, Tables},
+    routes::{Auth, FileStatus, Method, RouteTable, Swap, Tables},
     source::sse,
     upstream::Upstream,
     wire::{Timeouts, Watchdog},
@@ -49,7 +48,9 @@ pub struct Rooms {
     pub metrics: Arc<Metrics>,
     /// Where tasks run.
     pub tracker: TaskTracker,
-    /// Ends them.
+    /// Ends what lets events in.
+    pub door: CancellationToken,
+    /// Ends all others.
     pub stop: CancellationToken,
 }
 
@@ -58,7 +59,8 @@ struct State {
     /// As at the start of the process, for what needs a restart.
     started: Arc<Settings>,
     jwks: Option<Running<jwks::Settings, Arc<Jwks>>>,
-    sse: Option<Running<sse::Settings, ()>>,
+    sse: Option<Running<sse::Settings, sse::Cursor>>,
+    stop: Stop,
 }
 
 /// A task that lives as long as the settings it was started with.
@@ -86,6 +88,7 @@ impl Reloader {
             started: started.clone(),
             jwks: None,
             sse: None,
+            stop: started.stop.clone(),
         };
         let table = rooms.table(&started, None, &mut state);
         rooms.metrics.config_generation.set(1);
@@ -105,6 +108,11 @@ impl Reloader {
         self.tables.subscribe()
     }
 
+    /// How the process ends, as the running table's file says.
+    pub fn stop(&self) -> Stop {
+        self.lock().stop.clone()
+    }
+
     /// What new connections meet.
     pub fn door(&self) -> watch::Receiver<Door> {
         self.door.subscribe()
@@ -121,24 +129,31 @@ impl Reloader {
     }
 
     /// Takes up a new text, or keeps the running table and says why.
-    pub fn reload(&self, text: &str, watchdog: &Watchdog) {
+    pub fn reload(&self, bytes: &[u8], watchdog: &Watchdog) {
         let Some(path) = &self.path else { return };
         let began = Instant::now();
-        let loaded = config::parse(text, path, &self.overrides, &config::environment);
-        let result = match loaded.map_err(|report| Refused::Report(Box::new(report))) {
-            Ok(loaded) => {
-                warn_of(&loaded.warnings);
-                self.apply(&loaded.settings, watchdog)
-            }
-            Err(refused) => Err(refused),
-        };
-        match result {
+        match self
+            .parse(bytes, path)
+            .and_then(|settings| self.apply(&settings, watchdog))
+        {
             Ok(generation) => {
                 let took = began.elapsed();
                 info!(generation, ?took, "Reloaded");
             }
             Err(refused) => self.refuse(refused.to_string()),
         }
+    }
+
+    /// A file that became empty is a mishap, not the wish for a plain proxy.
+    fn parse(&self, bytes: &[u8], path: &Path) -> Result<Settings, Refused> {
+        let text = std::str::from_utf8(bytes).map_err(|_| Refused::NotUtf8)?;
+        if text.trim().is_empty() {
+            return Err(Refused::Empty);
+        }
+        let loaded = config::parse(text, path, &self.overrides, &config::environment);
+        let loaded = loaded.map_err(|report| Refused::Report(Box::new(report)))?;
+        warn_of(&loaded.warnings);
+        Ok(loaded.settings)
     }
 
     /// The file cannot be read: nothing changes, and the status says why.
@@ -158,8 +173,12 @@ impl Reloader {
         let generation = table.generation;
         watchdog.set_limits(timeouts(&door));
         self.door.send_replace(door);
-        table.swaps.push(self.rooms.feed.head().offset);
+        table.swaps.push(Swap {
+            since: self.rooms.feed.head().offset,
+            endpoints: table.endpoints.clone(),
+        });
         self.tables.send_replace(Arc::new(table));
+        state.stop = settings.stop.clone();
         drop(state);
         let status = FileStatus::in_force(self.path.as_deref());
         self.status.send_replace(FileStatus {
@@ -197,6 +216,10 @@ impl Reloader {
 /// Why a text is not taken up.
 #[derive(Debug, thiserror::Error)]
 enum Refused {
+    #[error("the file is empty; write a comment into it if that is meant")]
+    Empty,
+    #[error("the file is no UTF-8 text")]
+    NotUtf8,
     #[error("{}", .0.render(false))]
     Report(Box<Report>),
     #[error(transparent)]
@@ -270,24 +293,34 @@ impl Rooms {
     fn follow_stream(
         &self,
         wanted: Option<&sse::Settings>,
-        running: &mut Option<Running<sse::Settings, ()>>,
+        running: &mut Option<Running<sse::Settings, sse::Cursor>>,
     ) {
         if running.as_ref().map(|running| &running.settings) == wanted {
             return;
         }
+        // The old reader ends before the new one begins where it was.
+        let old = running
+            .take()
+            .map(|running| (running.settings, running.handle));
         *running = wanted.map(|wanted| {
+            let same = |(settings, _): &(sse::Settings, _)| wanted.same_stream(settings);
+            let cursor = old
+                .filter(same)
+                .map(|(_, cursor)| cursor)
+                .unwrap_or_default();
             let upstream = Upstream::new(wanted.upstream(), self.metrics.clone());
             let source = sse::Source::new(
                 wanted.clone(),
+                cursor.clone(),
                 upstream,
                 self.feed.clone(),
                 self.metrics.clone(),
             );
-            let stop = self.stop.child_token();
+            let stop = self.door.child_token();
             self.tracker.spawn(source.run(stop.clone()));
             Running {
                 settings: wanted.clone(),
-                handle: (),
+                handle: cursor,
                 _stop: stop.drop_guard(),
             }
         });
@@ -295,9 +328,9 @@ impl Rooms {
 }
 
 /// What sessions that have not seen the latest tables yet have to know.
-fn latest_swaps(old: &RouteTable) -> Vec<Offset> {
+fn latest_swaps(old: &RouteTable) -> Vec<Swap> {
     let skip = (old.swaps.len() + 1).saturating_sub(MAX_SWAPS);
-    old.swaps.iter().skip(skip).copied().collect()
+    old.swaps.iter().skip(skip).cloned().collect()
 }
 
 /// An endpoint that is as it was stays the very same one: its sessions see that

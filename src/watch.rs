@@ -18,6 +18,10 @@ use tokio::{
 
 /// How long the folder must be quiet before the file is read.
 const QUIET: Duration = Duration::from_millis(25);
+/// How long a file is waited for that looks half written.
+const HALF: Duration = Duration::from_millis(250);
+/// The size in which programs hand over a file that they write in pieces.
+const PIECE: usize = 4096;
 /// A folder that is never quiet is not waited for longer than this.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Network mounts tell nothing, so the file is also looked at this often.
@@ -75,6 +79,9 @@ impl FileWatch {
                 Ok(None) => sleep(POLL).await,
                 Err(_) => {}
             }
+            if self.looks_half_written() {
+                sleep(HALF).await;
+            }
             if let Some(bytes) = self.differs() {
                 return bytes;
             }
@@ -90,6 +97,13 @@ impl FileWatch {
         self.seen.clear();
         self.seen = fs::read(&self.path)?;
         Ok(self.seen.clone())
+    }
+
+    /// Whether a writer may be in the middle of it: cut to nothing, or to a whole
+    /// number of pieces, and shorter than it was.
+    fn looks_half_written(&self) -> bool {
+        let length = fs::read(&self.path).map_or(0, |bytes| bytes.len());
+        length.is_multiple_of(PIECE) && length < self.seen.len()
     }
 
     fn differs(&mut self) -> Option<Vec<u8>> {
@@ -139,6 +153,24 @@ mod tests {
             fs::rename(folder.path().join("new"), &path).unwrap();
             assert_eq!(next(&mut watch).await, text);
         }
+    }
+
+    #[tokio::test]
+    async fn a_half_written_file_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outrigger.toml");
+        let whole = "x".repeat(PIECE + 100);
+        fs::write(&path, &whole).unwrap();
+        let mut watch = FileWatch::new(&path, whole.into()).unwrap();
+        let write_in_pieces = async {
+            fs::write(&path, "").unwrap();
+            sleep(QUIET * 3).await;
+            fs::write(&path, "y".repeat(PIECE)).unwrap();
+            sleep(QUIET * 3).await;
+            fs::write(&path, "y".repeat(PIECE + 1)).unwrap();
+        };
+        let (seen, ()) = tokio::join!(next(&mut watch), write_in_pieces);
+        assert_eq!(seen.len(), PIECE + 1);
     }
 
     #[tokio::test]

@@ -20,5 +20,6 @@ mod reload;
 mod selftest;
 mod sessions;
 mod smuggling;
+mod stream;
 mod tunnels;
 mod webhook;

@@ -255,3 +255,72 @@ async fn a_silent_tunnel_stays_open() {
     connection.send("late").await;
     assert_eq!(client.read(4).await, b"late");
 }
+
+/// Its connection was one more than the pool's limit.
+#[tokio::test]
+async fn the_connection_of_a_refusal_is_not_used_again() {
+    let (_outrigger, app, mut client, mut connection) = asked(HANDSHAKE).await;
+    connection.request_head().await;
+    connection
+        .send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+        .await;
+    assert_eq!(client.response("GET").await.status(), 403);
+    client.send("GET /next HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(app.accept().await.request().await.target(), "/next");
+    connection.end().await;
+}
+
+#[tokio::test]
+async fn handshakes_on_their_way_are_bounded() {
+    let app = App::start().await;
+    let limits = "max_connections = 1\nconnect_timeout = \"300ms\"\n";
+    let outrigger = Outrigger::start(&(app.config() + limits)).await;
+    let mut first = outrigger.connect().await;
+    first.send(HANDSHAKE).await;
+    let mut connection = app.accept().await;
+    connection.request_head().await;
+    let refused = outrigger.connect().await.exchange(HANDSHAKE).await;
+    assert_eq!(refused.status(), 503);
+    connection.send(ACCEPTED).await;
+    assert_eq!(first.response_head().await.status(), 101);
+    let mut second = outrigger.connect().await;
+    second.send(HANDSHAKE).await;
+    app.accept().await.request_head().await;
+}
+
+/// Requests inside HTTP/2 would pass unseen.
+#[tokio::test]
+async fn h2c_is_not_asked_for_wherever_it_stands() {
+    for upgrade in [
+        "Upgrade: h2c",
+        "Upgrade: x, h2c",
+        "Upgrade: x,H2C-16 ,y",
+        "Upgrade: x\r\nUpgrade: h2c",
+    ] {
+        let request = format!(
+            "GET /up HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n{upgrade}\r\nX-Kept: 1\r\n\r\n"
+        );
+        let (_outrigger, _app, mut client, mut connection) = asked(&request).await;
+        let request = connection.request_head().await;
+        assert!(request.all("upgrade").is_empty(), "{upgrade}");
+        assert_eq!(request.all("x-kept"), ["1"]);
+        connection
+            .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            .await;
+        assert_eq!(client.response("GET").await.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_could_be_read_in_two_ways_is_a_bad_gateway() {
+    for headers in [
+        "Content-Length: 50\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: gzip, chunked",
+    ] {
+        let (_outrigger, _app, mut client, mut connection) = asked(HANDSHAKE).await;
+        connection.request_head().await;
+        let refusal = format!("HTTP/1.1 403 Forbidden\r\n{headers}\r\n\r\n2\r\nno\r\n0\r\n\r\n");
+        connection.send(refusal).await;
+        assert_eq!(client.response("GET").await.status(), 502, "{headers}");
+    }
+}

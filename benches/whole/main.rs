@@ -82,11 +82,12 @@ fn on_one_thread<T>(work: impl Future<Output = T>) -> io::Result<T> {
 /// The same requests through each proxy and straight to the app.
 fn forward(rounds: usize) -> Result<(), Failure> {
     let origin = Server::origin()?;
-    let servers = [
+    let mut servers = vec![
         Server::outrigger(origin.port)?,
         Server::nginx(origin.port, 1)?,
         Server::nginx(origin.port, 2)?,
     ];
+    servers.extend(Server::baseline(origin.port)?);
     let mut names: Vec<&str> = servers.iter().map(|server| server.name).collect();
     names.push("direct");
     for load in [Load::GET, Load::POST, Load::DOWNLOAD] {
@@ -116,16 +117,23 @@ fn fanout(rounds: usize) -> Result<(), Failure> {
         "p99 us",
     ]);
     for (sessions, events, window) in [(1_000, 200, 1), (1_000, 1_000, 8), (10_000, 20, 1)] {
-        let mut results = [Vec::new(), Vec::new()];
+        let mut results = [const { Vec::new() }; 3];
         for _ in 0..rounds {
-            let servers = [Server::raw()?, Server::outrigger(0)?];
+            let mut servers = vec![Server::raw()?, Server::outrigger(0)?];
+            servers.extend(Server::baseline(0)?);
             for (at, server) in servers.iter().enumerate() {
                 let done = sockets::fan_out(server, sessions, events, window);
                 results[at].push(on_one_thread(done)??);
             }
         }
         let cpu = |at: usize| median(results[at].iter().map(|r| r.cpu_per_delivery));
-        for (at, name) in ["raw send", "outrigger"].into_iter().enumerate() {
+        for (at, name) in ["raw send", "outrigger", "baseline"]
+            .into_iter()
+            .enumerate()
+        {
+            if results[at].is_empty() {
+                continue;
+            }
             let of = |value: fn(&sockets::FannedOut) -> f64| median(results[at].iter().map(value));
             table.row([
                 format!("{sessions} sessions, {window} in flight"),

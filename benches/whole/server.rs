@@ -60,17 +60,27 @@ impl Server {
 
     /// Outrigger with one endpoint, in front of an app (0: none).
     pub(crate) fn outrigger(app: u16) -> Result<Self, Failure> {
+        Self::build("outrigger", env!("CARGO_BIN_EXE_outrigger"), app)
+    }
+
+    /// Another build of Outrigger, where BASELINE names one.
+    pub(crate) fn baseline(app: u16) -> Result<Option<Self>, Failure> {
+        let path = std::env::var("BASELINE").ok();
+        path.map(|path| Self::build("baseline", &path, app))
+            .transpose()
+    }
+
+    fn build(name: &'static str, path: &str, app: u16) -> Result<Self, Failure> {
         let port = free_port()?;
         let files = Files::new(port)?;
         let config = files.0.join("outrigger.toml");
         let app = if app == 0 { NOWHERE } else { app };
         fs::write(&config, outrigger_config(port, app))?;
-        let path = std::env::var("OUTRIGGER").unwrap_or(env!("CARGO_BIN_EXE_outrigger").into());
         let mut command = Command::new(path);
         command.arg("run").arg("--config").arg(&config);
         command.env("JWT_SECRET", signing::JWT_SECRET);
         command.env("WEBHOOK_SECRET", signing::WEBHOOK_SECRET);
-        Self::start("outrigger", port, command, files)
+        Self::start(name, port, command, files)
     }
 
     /// nginx with keep-alive to the app.
@@ -134,7 +144,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         let id = self.child.id().to_string();
         let asked = Command::new("kill").args(["-TERM", &id]).status();
-        if !asked.is_ok_and(|status| status.success()) || self.name == "outrigger" {
+        if !asked.is_ok_and(|status| status.success()) || !self.name.starts_with("nginx") {
             self.child.kill().unwrap_or_default();
         }
         self.child.wait().map(drop).unwrap_or_default();

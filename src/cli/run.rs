@@ -1,9 +1,12 @@
 //! `outrigger run`: stand in front of an app until a signal says stop.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
 
 use super::{
     file::{self, ConfigArg},
@@ -83,7 +86,7 @@ fn serve(loaded: Loaded, path: Option<PathBuf>, overrides: Overrides) -> ExitCod
     match start(loaded, path, overrides) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("outrigger cannot start: {error}"));
+            say(&format!("outrigger: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -96,14 +99,39 @@ async fn start(
     overrides: Overrides,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let app = App::build(loaded, path, overrides)?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    app.run(async move {
+    let mut signals = Signals::new()?;
+    let (first, again) = oneshot::channel();
+    let running = app.run(async { again.await.unwrap_or_default() });
+    let asked = async move {
+        signals.next().await;
+        // Whoever asks a second time does not want to wait for the phases.
+        first.send(()).unwrap_or_default();
+        signals.next().await;
+    };
+    tokio::select! {
+        ended = running => Ok(ended?),
+        () = asked => Err("stopped at once by a second signal".into()),
+    }
+}
+
+/// SIGTERM, and SIGINT from a keyboard.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    })
-    .await?;
-    Ok(())
+    }
 }

@@ -38,6 +38,9 @@ struct Log {
     /// The last offset given out.
     head: Offset,
     bytes: usize,
+    /// Up to here entries have been handed out, and how many bytes have not.
+    handed_out: Offset,
+    waiting: usize,
 }
 
 impl Feed {
@@ -74,14 +77,13 @@ impl Feed {
         }
         let now = Instant::now();
         let mut log = self.lock();
+        log.check_room(&self.settings, &events)?;
         let appended = events
             .into_iter()
             .map(|event| log.append(self.epoch, now, event))
             .collect();
         log.trim(&self.settings, now);
-        self.metrics
-            .feed_events
-            .set(i64::try_from(log.entries.len()).unwrap_or(i64::MAX));
+        self.show(&log);
         // Under the lock, so that the head never runs backwards.
         self.head.send_replace(log.head);
         Ok(appended)
@@ -94,7 +96,15 @@ impl Feed {
 
     /// Forgets what is older than the feed keeps.
     pub fn trim(&self) {
-        self.lock().trim(&self.settings, Instant::now());
+        let mut log = self.lock();
+        log.trim(&self.settings, Instant::now());
+        self.show(&log);
+    }
+
+    /// Everything up to here has been handed out. What has not is never forgotten:
+    /// rather than that, the feed takes nothing more.
+    pub fn handed_out(&self, offset: Offset) {
+        self.lock().hand_out(offset);
     }
 
     /// Where the newest entry stands.
@@ -125,6 +135,11 @@ impl Feed {
         Page::Entries { entries, reached }
     }
 
+    fn show(&self, log: &Log) {
+        let events = i64::try_from(log.entries.len()).unwrap_or(i64::MAX);
+        self.metrics.feed_events.set(events);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -142,6 +157,7 @@ impl Log {
         };
         self.ids.insert(event.id.clone(), self.head);
         self.bytes += cost(&event);
+        self.waiting += cost(&event);
         self.entries.push_back(Arc::new(Entry {
             position,
             accepted,
@@ -150,8 +166,37 @@ impl Log {
         Appended::Accepted(position)
     }
 
+    /// Refuses what would push out entries that nobody has seen yet.
+    fn check_room(&self, settings: &Settings, events: &[Event]) -> Result<(), Unavailable> {
+        let waiting = usize::try_from(self.head.1 - self.handed_out.1).unwrap_or(usize::MAX);
+        let bytes: usize = events.iter().map(cost).sum();
+        let fits = waiting + events.len() <= settings.max_events
+            && (self.waiting == 0 || self.waiting + bytes <= settings.max_bytes);
+        fits.then_some(()).ok_or(Unavailable {
+            reason: "more comes in than can be handed out",
+            retry_after: Duration::from_secs(1),
+        })
+    }
+
+    fn hand_out(&mut self, offset: Offset) {
+        let first = self.head.1 + 1 - self.entries.len() as u64;
+        let skip = usize::try_from((self.handed_out.1 + 1).saturating_sub(first)).unwrap_or(0);
+        let count = usize::try_from(offset.1.saturating_sub(self.handed_out.1)).unwrap_or(0);
+        let costs = self
+            .entries
+            .iter()
+            .skip(skip)
+            .take(count)
+            .map(|entry| cost(&entry.event));
+        self.waiting -= costs.sum::<usize>().min(self.waiting);
+        self.handed_out = self.handed_out.max(offset);
+    }
+
     fn trim(&mut self, settings: &Settings, now: Instant) {
         while let Some(oldest) = self.entries.front() {
+            if oldest.position.offset > self.handed_out {
+                break;
+            }
             let fits =
                 self.entries.len() <= settings.max_events && self.bytes <= settings.max_bytes;
             if fits && now.duration_since(oldest.accepted) <= settings.keep {
@@ -223,6 +268,7 @@ mod tests {
         let feed = feed(60, 3);
         for id in ["a", "b", "c", "d", "e"] {
             feed.append(vec![event(id, "")]).await.unwrap();
+            feed.handed_out(feed.head().offset);
         }
         assert_eq!(ids(feed.after(Offset(0, 1), 10)), ["lost until 0-2"]);
         assert_eq!(ids(feed.after(Offset(0, 2), 2)), ["c", "d"]);
@@ -236,6 +282,7 @@ mod tests {
     async fn age_and_bytes_are_bounded_too() {
         let feed = feed(60, 1000);
         feed.append(vec![event("old", "")]).await.unwrap();
+        feed.handed_out(feed.head().offset);
         tokio::time::advance(Duration::from_secs(61)).await;
         feed.trim();
         assert_eq!(ids(feed.after(Offset::ZERO, 10)), ["lost until 0-1"]);
@@ -243,9 +290,23 @@ mod tests {
             feed.append(vec![event(&n.to_string(), &"x".repeat(98))])
                 .await
                 .unwrap();
+            feed.handed_out(feed.head().offset);
         }
         assert_eq!(ids(feed.after(feed.head().offset, 10)).len(), 0);
         assert_eq!(ids(feed.after(Offset(0, 41), 100)).len(), 10);
+    }
+
+    #[tokio::test]
+    async fn what_has_not_been_handed_out_is_not_pushed_out() {
+        let feed = feed(0, 3);
+        let events = |ids: &[&str]| ids.iter().map(|id| event(id, "")).collect();
+        feed.append(events(&["a", "b"])).await.unwrap();
+        feed.append(events(&["c", "d"])).await.unwrap_err();
+        feed.trim();
+        assert_eq!(ids(feed.after(Offset::ZERO, 10)), ["a", "b"]);
+        feed.handed_out(Offset(0, 1));
+        feed.append(events(&["c", "d"])).await.unwrap();
+        assert_eq!(ids(feed.after(Offset(0, 1), 10)), ["b", "c", "d"]);
     }
 
     #[tokio::test]

@@ -12,13 +12,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, StatusCode, Version, header::EXPECT, request::Parts};
+use http::{
+    HeaderMap, HeaderValue, Request, StatusCode, Version,
+    header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING},
+    request::Parts,
+};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
+use super::headers::{self, Upgrades};
 use crate::{
-    upstream::{BoxError, RequestBody},
+    upstream::{BoxError, RequestBody, Settings},
     wire::Peer,
 };
 
@@ -31,11 +36,13 @@ pub(super) fn prepare(
     mut head: Parts,
     incoming: Incoming,
     peer: &Peer,
-    idle: Duration,
+    app: &Settings,
 ) -> Request<RequestBody> {
     // RFC 9110, section 15.2: nothing interim for HTTP/1.0 clients.
     let is_old = head.version < Version::HTTP_11;
     head.version = Version::HTTP_11;
+    name_host(&mut head.headers, app);
+    name_framing(&mut head.headers, &incoming);
     let expects = head.headers.get(EXPECT);
     let waits = expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     let gate = Arc::new(Gate {
@@ -48,7 +55,7 @@ pub(super) fn prepare(
         RequestBody::streamed(ClientBody {
             incoming,
             gate: gate.clone(),
-            limit: idle,
+            limit: app.idle_timeout,
             timer: None,
         })
     };
@@ -59,10 +66,32 @@ pub(super) fn prepare(
             // The server writes its own 100 when the body is first read.
             gate.open();
         } else if !is_old {
-            interim.send(response.status(), response.headers());
+            let mut headers = response.headers().clone();
+            headers::to_client(&mut headers, Upgrades::Drop);
+            // RFC 9110, section 8.6: no length in a 1xx.
+            headers.remove(CONTENT_LENGTH);
+            interim.send(response.status(), &headers);
         }
     });
     request
+}
+
+/// RFC 9112, section 3.2: HTTP/1.1 needs a `Host`, which an HTTP/1.0 client may
+/// leave out.
+fn name_host(headers: &mut HeaderMap, app: &Settings) {
+    if !headers.contains_key(HOST)
+        && let Ok(host) = HeaderValue::try_from(app.address.authority())
+    {
+        headers.insert(HOST, host);
+    }
+}
+
+/// hyper's client takes a body of unknown length for none if the method is one that
+/// seldom has one.
+fn name_framing(headers: &mut HeaderMap, incoming: &Incoming) {
+    if !incoming.is_end_stream() && incoming.size_hint().exact().is_none() {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
 }
 
 /// Keeps a body back until the app asks for it.

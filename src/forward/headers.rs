@@ -39,8 +39,34 @@ pub(super) fn to_client(headers: &mut HeaderMap, upgrades: Upgrades) {
     strip(headers, upgrades);
 }
 
-/// Takes out what is between neighbours only, and whatever `Connection` names.
+/// Takes out headers with `_` in their names, as nginx does unless it is told not
+/// to: CGI and WSGI servers take `X_Forwarded_For` for `X-Forwarded-For`. Gives back
+/// how many there were.
+pub fn drop_underscored(headers: &mut HeaderMap) -> usize {
+    let has_underscore = |name: &HeaderName| name.as_str().contains('_');
+    let before = headers.len();
+    if headers.keys().any(has_underscore) {
+        keep(headers, |name| !has_underscore(name));
+    }
+    before - headers.len()
+}
+
 /// `HeaderMap::remove` would disturb the order, so the rest is put together anew.
+fn keep(headers: &mut HeaderMap, stays: impl Fn(&HeaderName) -> bool) {
+    let mut kept = HeaderMap::with_capacity(headers.len() + 4);
+    let mut last = None;
+    for (name, value) in std::mem::take(headers) {
+        last = name.or(last);
+        if let Some(name) = &last
+            && stays(name)
+        {
+            kept.append(name.clone(), value);
+        }
+    }
+    *headers = kept;
+}
+
+/// Takes out what is between neighbours only, and whatever `Connection` names.
 fn strip(headers: &mut HeaderMap, upgrades: Upgrades) {
     let named = named_by_connection(headers);
     let goes = |name: &HeaderName| is_hop_by_hop(name) || named.contains(name);
@@ -51,21 +77,11 @@ fn strip(headers: &mut HeaderMap, upgrades: Upgrades) {
         .get(UPGRADE)
         .cloned()
         .filter(|_| upgrades == Upgrades::Keep);
-    let mut kept = HeaderMap::with_capacity(headers.len() + 4);
-    let mut last = None;
-    for (name, value) in std::mem::take(headers) {
-        last = name.or(last);
-        if let Some(name) = &last
-            && !goes(name)
-        {
-            kept.append(name.clone(), value);
-        }
-    }
+    keep(headers, |name| !goes(name));
     if let Some(protocol) = upgrade {
-        kept.append(CONNECTION, HeaderValue::from_static("Upgrade"));
-        kept.append(UPGRADE, protocol);
+        headers.append(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.append(UPGRADE, protocol);
     }
-    *headers = kept;
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {

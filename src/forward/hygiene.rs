@@ -3,7 +3,7 @@
 
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode, Version,
-    header::{HOST, TRANSFER_ENCODING, UPGRADE},
+    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE},
     request::Parts,
 };
 
@@ -92,7 +92,7 @@ pub fn check(head: &Parts, has_body: bool, peer: &Peer) -> Result<(), Improper> 
     Ok(())
 }
 
-/// Looks at a response's head, of a request that asked for no other protocol.
+/// Looks at the head of a response that switches to no other protocol.
 ///
 /// # Errors
 /// Why it cannot be passed on.
@@ -102,6 +102,12 @@ pub(super) fn check_response(status: StatusCode, headers: &HeaderMap) -> Result<
     }
     if !has_proper_coding(headers) {
         return Err(SendError::Improper("its transfer coding is not chunked"));
+    }
+    // RFC 9112, section 6.3: it could be an attempt at response splitting.
+    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
+        return Err(SendError::Improper(
+            "it has both a length and a transfer coding",
+        ));
     }
     Ok(())
 }

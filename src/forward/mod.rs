@@ -23,7 +23,7 @@ use crate::{
     wire::Peer,
 };
 
-pub use headers::{WHO, tell_who};
+pub use headers::{WHO, drop_underscored, tell_who};
 pub use hygiene::{Improper, check};
 pub use tunnel::{Tunnel, Tunnelled, is_websocket, open};
 
@@ -47,7 +47,7 @@ pub async fn forward(
 ) -> Result<Response<AppBody>, Fault> {
     let (mut head, incoming) = request.into_parts();
     headers::to_app(&mut head, peer, trusted, headers::Upgrades::Drop);
-    let request = body::prepare(head, incoming, peer, app.settings().idle_timeout);
+    let request = body::prepare(head, incoming, peer, app.settings());
     let mut response = app.send(request).await?;
     hygiene::check_response(response.status(), response.headers())?;
     headers::to_client(response.headers_mut(), headers::Upgrades::Drop);

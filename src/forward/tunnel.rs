@@ -3,11 +3,11 @@
 use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, Version, header::UPGRADE};
+use http::{HeaderMap, HeaderValue, Request, Response, Version, header::UPGRADE};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use tokio::time::timeout;
 
-use super::{Fault, body, headers, pump::Pump};
+use super::{Fault, body, headers, hygiene, pump::Pump};
 use crate::{
     routes::Trusted,
     upstream::{AppBody, Stream, Upgrade, Upstream},
@@ -32,13 +32,16 @@ pub struct Tunnel {
     is_websocket: bool,
 }
 
-/// Whether a request asks for another protocol that may be tunnelled. `h2c` may
+/// Whether a request asks for other protocols that may be tunnelled. `h2c` may
 /// not: requests inside it would pass unseen.
 pub(super) fn asks_for_protocol(headers: &HeaderMap) -> bool {
-    headers.get(UPGRADE).is_some_and(|protocol| {
-        let protocol = protocol.as_bytes();
-        !protocol.is_empty() && !protocol.to_ascii_lowercase().starts_with(b"h2c")
-    })
+    let lists = headers.get_all(UPGRADE).iter().map(HeaderValue::as_bytes);
+    let mut protocols = lists
+        .flat_map(|list| list.split(|byte| *byte == b','))
+        .map(|protocol| protocol.trim_ascii().to_ascii_lowercase())
+        .filter(|protocol| !protocol.is_empty())
+        .peekable();
+    protocols.peek().is_some() && !protocols.any(|protocol| protocol.starts_with(b"h2c"))
 }
 
 /// Whether the protocol asked for is WebSocket (RFC 6455, section 4.1).
@@ -61,7 +64,7 @@ pub async fn open(
     let is_websocket = is_websocket(request.headers());
     let (mut head, incoming) = request.into_parts();
     headers::to_app(&mut head, peer, trusted, headers::Upgrades::Keep);
-    let request = body::prepare(head, incoming, peer, app.settings().idle_timeout);
+    let request = body::prepare(head, incoming, peer, app.settings());
     match app.upgrade(request).await? {
         Upgrade::Switched {
             head,
@@ -81,6 +84,7 @@ pub async fn open(
             ))
         }
         Upgrade::Refused(mut response) => {
+            hygiene::check_response(response.status(), response.headers())?;
             headers::to_client(response.headers_mut(), headers::Upgrades::Drop);
             *response.version_mut() = Version::HTTP_11;
             Ok(Tunnelled::Refused(response))

@@ -121,6 +121,7 @@ impl Hub {
                         consume_budget().await;
                     }
                     cursor = reached;
+                    self.feed.handed_out(cursor);
                 }
                 Page::Lost { oldest } => {
                     error!(%cursor, %oldest, "The feed forgot entries before they were handed out");

@@ -14,7 +14,7 @@ use crate::{
     metrics::Ended,
     service::Service,
     upstream::Stream,
-    wire::{Interim, Peer, Wire},
+    wire::{Interim, Peer, Phase, Wire},
 };
 
 /// A connection that was let in.
@@ -107,6 +107,7 @@ async fn converse(
             }
         }
     };
+    activity.enter(Phase::Gone);
     if let Err(error) = ended {
         let reason = if error.is_parse() {
             "malformed"

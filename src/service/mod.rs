@@ -11,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header::CONNECTION};
 use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
@@ -37,6 +38,8 @@ pub struct Service {
     metrics: Arc<Metrics>,
     watchdog: Watchdog,
     ids: finish::RequestIds,
+    /// Closed: no more events from outside.
+    door: CancellationToken,
     access_log: bool,
 }
 
@@ -50,7 +53,7 @@ impl Service {
         sessions: Arc<Sessions>,
         feed: Arc<Feed>,
         metrics: Arc<Metrics>,
-        (watchdog, access_log): (Watchdog, bool),
+        (watchdog, door, access_log): (Watchdog, CancellationToken, bool),
     ) -> Arc<Self> {
         let ids = finish::RequestIds::new();
         Arc::new(Self {
@@ -60,6 +63,7 @@ impl Service {
             metrics,
             watchdog,
             ids,
+            door,
             access_log,
         })
     }
@@ -87,6 +91,8 @@ impl Service {
             finish.log(&request, id);
         }
         let (response, fault) = self.answer(request, &peer).await;
+        // What the app said before goes out before, and not into the body.
+        peer.interim.drained().await;
         finish.head(response.status(), fault);
         response.map(|body| Tracked::new(body, finish))
     }
@@ -102,7 +108,7 @@ impl Service {
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: &Arc<Peer>) -> Answer {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         if let Err(improper) = forward::check(&head, !http_body::Body::is_end_stream(&body), peer) {
             let result = improper.reason();
             self.metrics
@@ -116,28 +122,33 @@ impl Service {
                 .insert(CONNECTION, HeaderValue::from_static("close"));
             return (response, "client");
         }
+        let dropped = forward::drop_underscored(&mut head.headers);
+        if dropped > 0 {
+            self.metrics.headers_dropped.inc_by(dropped as u64);
+            debug!(dropped, address = %peer.address, "Headers with underscores left out");
+        }
         let upgrades = forward::is_upgrade(&head);
         let socket = upgrades && forward::is_websocket(&head.headers);
         let table = self.tables.borrow().clone();
         let route = table.find(head.uri.path(), socket);
         let request = Request::from_parts(head, body);
+        // Boxed is what is rare and large: every connection holds room for the rest.
         match route {
-            Route::Forward if upgrades => self.tunnel(&table, request, peer, None).await,
+            Route::Forward if upgrades => Box::pin(self.tunnel(&table, request, peer, None)).await,
             Route::Forward => self.forward(&table, request, peer).await,
             Route::Session(endpoint, params) => {
-                match self
+                let opened = self
                     .sessions
-                    .open(&table, (endpoint, params), request, peer)
-                    .await
-                {
+                    .open(&table, (endpoint, params), request, peer);
+                match Box::pin(opened).await {
                     Opened::Answered(response) => (response, "client"),
                     Opened::Relay(request, held) => {
-                        self.tunnel(&table, request, peer, Some(held)).await
+                        Box::pin(self.tunnel(&table, request, peer, Some(held))).await
                     }
                 }
             }
             Route::Webhook => (self.webhook(&table, request).await, "client"),
-            Route::Flags => (self.flags(&table, request, peer).await, "client"),
+            Route::Flags => (Box::pin(self.flags(&table, request, peer)).await, "client"),
         }
     }
 

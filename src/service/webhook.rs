@@ -1,6 +1,6 @@
 //! The webhook's body, read whole within its limits before the source sees it.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::{Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -9,9 +9,16 @@ use tokio::time::timeout;
 
 use super::{BODY_TIMEOUT, Service};
 use crate::{
+    feed::Unavailable,
     reply::{self, Body},
     routes::RouteTable,
     source::webhook::{self, Refusal},
+};
+
+/// Another process, or this one after its restart, will take it.
+const STOPPING: Unavailable = Unavailable {
+    reason: "Outrigger is stopping",
+    retry_after: Duration::from_secs(5),
 };
 
 impl Service {
@@ -24,7 +31,11 @@ impl Service {
             return reply::text(http::StatusCode::NOT_FOUND, "No webhook is configured.\n");
         };
         let (head, body) = request.into_parts();
-        if let Err(refusal) = webhook::admit(rules, &head) {
+        let admitted = match self.door.is_cancelled() {
+            true => Err(Refusal::Unavailable(STOPPING)),
+            false => webhook::admit(rules, &head),
+        };
+        if let Err(refusal) = admitted {
             return webhook::refuse(&refusal, &self.metrics).map(Body::from);
         }
         let reading = Limited::new(body, rules.max_body).collect();

@@ -17,6 +17,7 @@ mod origin;
 mod outgoing;
 mod permit;
 pub mod preview;
+mod refuse;
 mod registry;
 mod socket;
 

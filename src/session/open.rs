@@ -8,7 +8,7 @@ use http::{
     header::{SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION},
     request::Parts,
 };
-use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper::body::Incoming;
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tracing::{debug, info};
@@ -17,10 +17,8 @@ use super::{
     CloseReason, Sessions,
     identify::{Known, Who},
     live, origin,
-    outgoing::Outgoing,
-    permit::Denied,
+    refuse::{Refusal, turn_away},
     registry::Place,
-    socket,
 };
 use crate::{
     event::{Offset, Topic},
@@ -222,65 +220,6 @@ fn head_request(head: &mut Parts) -> Box<Request<()>> {
     let mut request = Request::new(());
     *request.extensions_mut() = std::mem::take(&mut head.extensions);
     Box::new(request)
-}
-
-async fn turn_away(
-    client: OnUpgrade,
-    endpoint: Arc<Endpoint>,
-    reason: CloseReason,
-    peer: Arc<Peer>,
-) {
-    match socket::upgraded(client, &endpoint).await {
-        Ok(socket) => socket::say_goodbye(socket, Outgoing::new(Offset::ZERO), &reason).await,
-        Err(error) => debug!(%error, address = %peer.address, "Refused client gone"),
-    }
-}
-
-/// Why a client is turned away.
-#[derive(Clone, Debug)]
-enum Refusal {
-    Origin,
-    Handshake(String),
-    NoToken,
-    BadToken(String),
-    NotPermitted(String),
-    Unknown(String),
-    Full(&'static str),
-}
-
-impl Refusal {
-    fn metric(&self) -> &'static str {
-        match self {
-            Self::Origin => "origin",
-            Self::Handshake(_) => "handshake",
-            Self::NoToken => "no_token",
-            Self::BadToken(_) => "bad_token",
-            Self::NotPermitted(_) => "not_permitted",
-            Self::Unknown(_) => "app_unavailable",
-            Self::Full(limit) => limit,
-        }
-    }
-
-    fn detail(&self) -> &str {
-        match self {
-            Self::Origin | Self::NoToken => "",
-            Self::Full(limit) => limit,
-            Self::Handshake(why)
-            | Self::BadToken(why)
-            | Self::NotPermitted(why)
-            | Self::Unknown(why) => why,
-        }
-    }
-}
-
-impl From<Denied> for Refusal {
-    fn from(denied: Denied) -> Self {
-        match denied {
-            Denied::Unproven(why) => Self::BadToken(why),
-            Denied::NotPermitted(why) => Self::NotPermitted(why),
-            Denied::Unknown(why) => Self::Unknown(why),
-        }
-    }
 }
 
 impl Known {

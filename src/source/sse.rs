@@ -9,7 +9,7 @@ mod parser;
 use std::{
     fmt,
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -58,6 +58,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether both read the same stream, so that the one may go on where the other was.
+    pub fn same_stream(&self, other: &Self) -> bool {
+        (&self.address, &self.path) == (&other.address, &other.path)
+    }
+
     /// The connection this stream wants: one, and as patient as `silence`. A server
     /// may send the head of its response only with the first event.
     pub fn upstream(&self) -> upstream::Settings {
@@ -101,6 +106,24 @@ enum Skipped {
     Rejected(#[from] Rejected),
 }
 
+/// The id of the last event that the feed has taken; empty if there is none. Shared
+/// with whoever reads the stream next.
+#[derive(Clone, Debug, Default)]
+pub struct Cursor(Arc<Mutex<String>>);
+
+impl Cursor {
+    fn get(&self) -> String {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set(&self, id: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    }
+}
+
 /// The reader of one stream.
 #[derive(Debug)]
 pub struct Source {
@@ -108,8 +131,8 @@ pub struct Source {
     upstream: Arc<Upstream>,
     feed: Arc<Feed>,
     metrics: Arc<Metrics>,
-    /// The id of the last event that the feed has taken; empty if there is none.
-    cursor: String,
+    /// Where it is.
+    cursor: Cursor,
     /// What the server asked to wait before connecting again.
     retry: Duration,
     /// Failures in a row.
@@ -119,10 +142,11 @@ pub struct Source {
 }
 
 impl Source {
-    /// A reader at the beginning of the stream; nothing is connected yet. The
+    /// A reader from the cursor on; nothing is connected yet. The
     /// upstream is made from [`Settings::upstream`].
     pub fn new(
         settings: Settings,
+        cursor: Cursor,
         upstream: Arc<Upstream>,
         feed: Arc<Feed>,
         metrics: Arc<Metrics>,
@@ -132,7 +156,7 @@ impl Source {
             upstream,
             feed,
             metrics,
-            cursor: String::new(),
+            cursor,
             retry: Duration::ZERO,
             failures: 0,
             unnamed: (random(), 0),
@@ -195,8 +219,9 @@ impl Source {
         for (name, value) in &self.settings.headers {
             headers.insert(name, value.clone());
         }
-        if !self.cursor.is_empty() {
-            let cursor = HeaderValue::from_bytes(self.cursor.as_bytes());
+        let cursor = self.cursor.get();
+        if !cursor.is_empty() {
+            let cursor = HeaderValue::from_bytes(cursor.as_bytes());
             headers.extend(cursor.ok().map(|cursor| (LAST_EVENT_ID, cursor)));
         }
         Ok(request)
@@ -239,7 +264,7 @@ impl Source {
             self.append(events).await;
         }
         if let Some(cursor) = cursor {
-            self.cursor = cursor;
+            self.cursor.set(cursor);
         }
     }
 

@@ -23,6 +23,7 @@ use tokio::{
 };
 
 use super::{RequestBody, Stream, Upstream};
+use crate::metrics::Metrics;
 
 /// An open HTTP/1.1 connection to the app.
 pub(super) struct Connection {
@@ -30,8 +31,27 @@ pub(super) struct Connection {
     driver: http1::Connection<TokioIo<Stream>, RequestBody>,
     pub(super) idle_since: Instant,
     pub(super) reused: bool,
-    /// Counts against `max_connections` as long as the connection is open.
-    _permit: Option<OwnedSemaphorePermit>,
+    /// Whether it may wait in the pool for another request.
+    pooled: bool,
+    /// Counts against `max_connections` as long as an exchange is on it.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
+    _open: Open,
+}
+
+/// An open connection in the count.
+struct Open(Arc<Metrics>);
+
+impl Open {
+    fn begin(metrics: &Arc<Metrics>) -> Self {
+        metrics.app_connections.inc();
+        Self(metrics.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.app_connections.dec();
+    }
 }
 
 /// Why there is no response.
@@ -68,8 +88,10 @@ pub(super) struct Unsent {
 impl Connection {
     pub(super) async fn handshake(
         stream: Stream,
-        permit: Option<OwnedSemaphorePermit>,
+        pooled: bool,
+        metrics: &Arc<Metrics>,
     ) -> Result<Self, hyper::Error> {
+        let open = Open::begin(metrics);
         let (sender, driver) = http1::Builder::new()
             .preserve_header_case(true)
             .max_headers(256)
@@ -80,7 +102,9 @@ impl Connection {
             driver,
             idle_since: Instant::now(),
             reused: false,
-            _permit: permit,
+            pooled,
+            permit: None,
+            _open: open,
         })
     }
 
@@ -187,6 +211,7 @@ impl AppBody {
 
     fn give_back(&mut self) {
         if let Some(mut connection) = self.connection.take()
+            && connection.pooled
             && connection.is_usable()
         {
             self.home.give_back(connection);

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -24,6 +24,8 @@ pub enum Phase {
     Head,
     /// A request is being served; that has limits of its own.
     Busy,
+    /// The connection has ended or become a tunnel: nothing to watch, for good.
+    Gone,
 }
 
 /// How long each may last.
@@ -40,23 +42,119 @@ pub struct Timeouts {
 /// The state of one connection.
 #[derive(Debug, Default)]
 pub struct Activity {
-    phase: AtomicU8,
-    /// Ticks since the phase began or bytes last moved.
-    ticks: AtomicU32,
-    stuck: AtomicBool,
+    now: Now,
     /// Requests that have begun to be served.
     requests: AtomicU32,
     /// The number of the first one whose bytes are improper; 0 if there is none.
     improper: AtomicU32,
     cut: Notify,
-    reason: Mutex<Option<&'static str>>,
+}
+
+/// A [`Moment`] in one atomic, so that the ticks of one phase are never counted
+/// for another.
+#[derive(Debug, Default)]
+struct Now(AtomicU64);
+
+/// What a connection is doing and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Moment {
+    phase: Phase,
+    /// A write does not move.
+    stuck: bool,
+    /// It has overstayed, and has not moved since.
+    over: bool,
+    /// Ticks since the phase began or bytes last moved.
+    ticks: u32,
+}
+
+impl Now {
+    fn get(&self) -> Moment {
+        Moment::unpack(self.0.load(Relaxed))
+    }
+
+    /// Changes it, unless there is nothing to change.
+    fn change(&self, change: impl Fn(Moment) -> Option<Moment>) {
+        let update = |bits| change(Moment::unpack(bits)).map(Moment::pack);
+        // An error says that there was nothing to change.
+        self.0.fetch_update(Relaxed, Relaxed, update).ok();
+    }
+}
+
+impl Moment {
+    fn pack(self) -> u64 {
+        let flags = u64::from(self.over) << 3 | u64::from(self.stuck) << 2 | self.phase as u64;
+        flags << 32 | u64::from(self.ticks)
+    }
+
+    fn unpack(bits: u64) -> Self {
+        let flags = bits >> 32;
+        let phase = match flags & 3 {
+            0 => Phase::Idle,
+            1 => Phase::Head,
+            2 => Phase::Busy,
+            _ => Phase::Gone,
+        };
+        Self {
+            phase,
+            stuck: flags & 4 != 0,
+            over: flags & 8 != 0,
+            // The lower half, which is all of it.
+            ticks: bits as u32,
+        }
+    }
+
+    fn begin(self, phase: Phase) -> Self {
+        Self {
+            phase,
+            over: false,
+            ticks: 0,
+            ..self
+        }
+    }
+
+    fn wrote(self, moved: bool) -> Self {
+        let moment = if moved || !self.stuck {
+            self.begin(self.phase)
+        } else {
+            self
+        };
+        Self {
+            stuck: !moved,
+            ..moment
+        }
+    }
+
+    /// One tick more.
+    fn tick(self, limits: &Timeouts) -> Self {
+        let ticks = self.ticks.saturating_add(1);
+        let limit = match self.phase {
+            _ if self.stuck => Some(limits.write),
+            Phase::Idle => Some(limits.idle),
+            Phase::Head => Some(limits.header),
+            Phase::Busy | Phase::Gone => None,
+        };
+        let over = limit.is_some_and(|limit| TICK * ticks > limit);
+        Self {
+            ticks,
+            over,
+            ..self
+        }
+    }
+
+    fn reason(self) -> &'static str {
+        match self.phase {
+            _ if self.stuck => "write_timeout",
+            Phase::Head => "header_timeout",
+            Phase::Idle | Phase::Busy | Phase::Gone => "idle_timeout",
+        }
+    }
 }
 
 impl Activity {
-    /// A request begins to be served, or is done.
+    /// A request begins to be served, or is done, or the connection is.
     pub fn enter(&self, phase: Phase) {
-        self.phase.store(phase as u8, Relaxed);
-        self.ticks.store(0, Relaxed);
+        self.now
+            .change(|now| (now.phase != Phase::Gone).then(|| now.begin(phase)));
         if phase == Phase::Busy {
             self.requests.fetch_add(1, Relaxed);
         }
@@ -72,43 +170,43 @@ impl Activity {
         self.improper.store(number, Relaxed);
     }
 
-    /// Waits until the connection has overstayed, and tells how.
+    /// Waits until the connection has overstayed, and tells how. What moved after
+    /// the watchdog looked is forgiven.
     pub async fn overstayed(&self) -> &'static str {
-        self.cut.notified().await;
-        let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
-        reason.unwrap_or("idle_timeout")
+        loop {
+            self.cut.notified().await;
+            let now = self.now.get();
+            if now.over {
+                return now.reason();
+            }
+        }
     }
 
     /// Bytes came. The first ones after a pause are the beginning of a head.
     pub(super) fn read(&self) {
-        if self.phase.load(Relaxed) == Phase::Idle as u8 {
-            self.enter(Phase::Head);
-        }
+        self.now
+            .change(|now| (now.phase == Phase::Idle).then(|| now.begin(Phase::Head)));
     }
 
+    /// A write moved or did not.
     pub(super) fn wrote(&self, moved: bool) {
-        if moved || !self.stuck.load(Relaxed) {
-            self.ticks.store(0, Relaxed);
-        }
-        self.stuck.store(!moved, Relaxed);
+        self.now.change(|now| Some(now.wrote(moved)));
     }
 
-    fn tick(&self, limits: &Timeouts) {
-        let lasted = TICK * (self.ticks.fetch_add(1, Relaxed) + 1);
-        let phase = self.phase.load(Relaxed);
-        let over = if self.stuck.load(Relaxed) {
-            (lasted > limits.write).then_some("write_timeout")
-        } else if phase == Phase::Head as u8 {
-            (lasted > limits.header).then_some("header_timeout")
-        } else if phase == Phase::Idle as u8 {
-            (lasted > limits.idle).then_some("idle_timeout")
-        } else {
-            None
-        };
-        if over.is_some() {
-            *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = over;
+    /// A flush is over or not. One that had nothing to do says nothing.
+    pub(super) fn flushed(&self, done: bool) {
+        self.now
+            .change(|now| (now.stuck == done).then(|| now.wrote(done)));
+    }
+
+    /// Whether it is still to be watched.
+    fn tick(&self, limits: &Timeouts) -> bool {
+        self.now.change(|now| Some(now.tick(limits)));
+        let now = self.now.get();
+        if now.over {
             self.cut.notify_one();
         }
+        now.phase != Phase::Gone
     }
 }
 
@@ -133,7 +231,7 @@ impl Watchdog {
         *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
-    /// A connection to look at as long as it lives.
+    /// A connection to look at until it is [`Phase::Gone`].
     pub fn watch(&self) -> Arc<Activity> {
         let activity = Arc::default();
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,8 +253,7 @@ impl Watchdog {
         watched.retain(|activity| {
             activity
                 .upgrade()
-                .inspect(|activity| activity.tick(limits))
-                .is_some()
+                .is_some_and(|activity| activity.tick(limits))
         });
     }
 }
@@ -196,5 +293,60 @@ mod tests {
             lasts(&activity).await.map(|cut| cut.1),
             Some("write_timeout")
         );
+    }
+    #[tokio::test(start_paused = true)]
+    async fn what_moves_after_the_look_is_not_cut() {
+        let activity = Activity::default();
+        for _ in 0..11 {
+            activity.tick(&LIMITS);
+        }
+        assert!(activity.now.get().over);
+        activity.enter(Phase::Busy);
+        let cut = tokio::time::timeout(Duration::ZERO, activity.overstayed()).await;
+        assert!(cut.is_err(), "cut for {cut:?} while a request is served");
+    }
+
+    #[test]
+    fn a_flush_that_does_not_move_is_a_write_that_does_not() {
+        let activity = Activity::default();
+        activity.enter(Phase::Busy);
+        activity.tick(&LIMITS);
+        activity.flushed(true);
+        assert_eq!(activity.now.get().ticks, 1, "nothing was written");
+        activity.flushed(false);
+        activity.tick(&LIMITS);
+        activity.flushed(false);
+        let now = activity.now.get();
+        assert_eq!((now.stuck, now.ticks), (true, 1));
+        activity.flushed(true);
+        let now = activity.now.get();
+        assert_eq!((now.stuck, now.ticks), (false, 0));
+    }
+
+    #[test]
+    fn what_is_gone_is_not_watched() {
+        let watchdog = Watchdog::new(LIMITS);
+        let activity = watchdog.watch();
+        watchdog.look(&LIMITS);
+        assert_eq!(watchdog.watched.lock().unwrap().len(), 1);
+        activity.enter(Phase::Gone);
+        activity.enter(Phase::Idle);
+        watchdog.look(&LIMITS);
+        assert!(watchdog.watched.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_moment_survives_its_packing() {
+        for phase in [Phase::Idle, Phase::Head, Phase::Busy, Phase::Gone] {
+            for (stuck, over) in [(false, false), (true, false), (false, true)] {
+                let moment = Moment {
+                    phase,
+                    stuck,
+                    over,
+                    ticks: u32::MAX - 1,
+                };
+                assert_eq!(Moment::unpack(moment.pack()), moment);
+            }
+        }
     }
 }

@@ -57,7 +57,8 @@ pub struct Wire {
     activity: Arc<Activity>,
     heads: Heads,
     /// Everything the server wanted to write has been written: the only moments
-    /// at which a 1xx head may go out.
+    /// at which a 1xx head may go out. That this is not within a response, is up to
+    /// [`Interim::drained`].
     between: bool,
 }
 
@@ -90,10 +91,12 @@ impl Wire {
 
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.between && self.interim.is_waiting() {
-            let stream = &mut self.stream;
-            return self
-                .interim
-                .poll_drain(|bytes| Pin::new(&mut *stream).poll_write(cx, bytes));
+            let (stream, activity) = (&mut self.stream, &self.activity);
+            return self.interim.poll_drain(|bytes| {
+                let result = Pin::new(&mut *stream).poll_write(cx, bytes);
+                activity.wrote(result.is_ready());
+                result
+            });
         }
         Poll::Ready(Ok(()))
     }
@@ -152,10 +155,103 @@ impl AsyncWrite for Wire {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.between = true;
         ready!(self.poll_interim(cx))?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let result = Pin::new(&mut self.stream).poll_flush(cx);
+        self.activity.flushed(result.is_ready());
+        result
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, time::Duration};
+
+    use http::{HeaderMap, Request, Response, StatusCode};
+    use http_body_util::{BodyExt, Full};
+    use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::UnixStream,
+        time::timeout,
+    };
+
+    use super::*;
+
+    /// Writes until the kernel takes no more.
+    fn fill(stream: &UnixStream) -> usize {
+        let mut filled = 0;
+        while let Ok(count) = stream.try_write(&[b'#'; 4096]) {
+            filled += count;
+        }
+        filled
+    }
+
+    #[tokio::test]
+    async fn an_interim_head_never_comes_within_a_response() {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let before = fill(&server);
+        let interim = Arc::new(Interim::default());
+        let wire = Wire::new(Stream::Unix(server), interim.clone(), Arc::default());
+        let queued = Arc::new(tokio::sync::Notify::new());
+        let waiting = queued.clone();
+        let answer = service_fn(move |request: Request<Incoming>| {
+            let (interim, queued) = (interim.clone(), queued.clone());
+            async move {
+                // The body is asked for, so the server has a 100 of its own to write.
+                let mut body = request.into_body();
+                let first = timeout(Duration::from_millis(1), body.frame()).await;
+                assert!(first.is_err(), "the client waits for the 100");
+                interim.send(StatusCode::EARLY_HINTS, &HeaderMap::new());
+                queued.notify_one();
+                interim.drained().await;
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"whole"))))
+            }
+        });
+        let connection = http1::Builder::new()
+            .auto_date_header(false)
+            .serve_connection(TokioIo::new(wire), answer);
+        let head =
+            "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
+        let talk = async {
+            client.write_all(head.as_bytes()).await.unwrap();
+            waiting.notified().await;
+            client.read_exact(&mut vec![0; before]).await.unwrap();
+            let mut received = Vec::new();
+            client.read_to_end(&mut received).await.unwrap();
+            String::from_utf8(received).unwrap()
+        };
+        let both = async { tokio::join!(connection, talk).1 };
+        let received = timeout(Duration::from_secs(20), both).await.unwrap();
+        assert_eq!(
+            received,
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n\
+             HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nwhole"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_interim_head_that_does_not_move_is_cut() {
+        let (_client, server) = UnixStream::pair().unwrap();
+        fill(&server);
+        let (interim, limit) = (Arc::new(Interim::default()), Duration::from_millis(100));
+        let watchdog = Watchdog::new(Timeouts {
+            idle: Duration::MAX,
+            header: Duration::MAX,
+            write: limit,
+        });
+        let activity = watchdog.watch();
+        let mut wire = Wire::new(Stream::Unix(server), interim.clone(), activity.clone());
+        activity.enter(Phase::Busy);
+        interim.send(StatusCode::EARLY_HINTS, &HeaderMap::new());
+        let stop = tokio_util::sync::CancellationToken::new();
+        let reason = tokio::select! {
+            _ = wire.flush() => "flushed",
+            () = watchdog.run(stop) => "stopped",
+            reason = activity.overstayed() => reason,
+        };
+        assert_eq!(reason, "write_timeout");
     }
 }

@@ -165,7 +165,8 @@ fn request_headers(cases: &mut Vec<Case>) {
         ("tabs inside", "X-Tab: a\tb"),
         ("spaces inside", "X-Inside: a   b ,  c"),
         ("quotes", "X-Quoted: \"a, b\"; c=\"d\\\"e\""),
-        ("symbols in the name", "X!#$%&'*+.^_`|~1: v"),
+        // All but `_`: such names are left out, as by nginx.
+        ("symbols in the name", "X!#$%&'*+.^`|~1: v"),
         ("cookie", "Cookie: a=b; c=\"d\"; e="),
         ("cookies in lines", "Cookie: a=b\nCookie: c=d\nCookie: e=f"),
         (
@@ -201,7 +202,6 @@ fn request_headers(cases: &mut Vec<Case>) {
         ),
         ("expect of another kind", "Expect: something-else"),
         ("upgrade without connection", "Upgrade: h2c\nX-Kept: 1"),
-        ("underscores", "X_Under_Score: 1\nX-Under-Score: 2"),
         (
             "date and server",
             "Date: Mon, 01 Jan 2024 00:00:00 GMT\nServer: none\nUser-Agent: test/1 (x; y)",

@@ -112,3 +112,21 @@ async fn an_old_client_gets_no_interim_answers() {
     connection.send(OK).await;
     assert_eq!(client.any_response("GET").await.status(), 200);
 }
+
+/// RFC 9110 sections 7.6.1 and 8.6.
+#[tokio::test]
+async fn interim_answers_lose_what_is_between_neighbours() {
+    let (_outrigger, _app, mut client, mut connection) =
+        asked("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    connection.request().await;
+    connection
+        .send(
+            "HTTP/1.1 103 Early Hints\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: x\r\n\
+             Upgrade: h2c\r\nContent-Length: 5\r\nLink: </a>\r\n\r\n",
+        )
+        .await;
+    let hints = client.any_response("GET").await;
+    assert_eq!(hints.headers, [(b"Link".to_vec(), b"</a>".to_vec())]);
+    connection.send(OK).await;
+    assert_eq!(client.any_response("GET").await.status(), 200);
+}

@@ -207,3 +207,13 @@ async fn the_reason_of_a_fault_is_in_the_log() {
     assert!(!line.to_string().contains("secret"), "{line}");
     assert!(!outrigger.logs().text().contains("token=secret"));
 }
+
+#[tokio::test]
+async fn an_answer_with_two_lengths_is_a_bad_gateway() {
+    let (_outrigger, _app, mut client, mut connection) = asked(GET).await;
+    connection.request().await;
+    connection
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nmore\r\n0\r\n\r\n")
+        .await;
+    assert_eq!(client.response("GET").await.status(), 502);
+}

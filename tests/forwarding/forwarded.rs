@@ -130,3 +130,52 @@ async fn lines_of_one_name_keep_their_order() {
     assert_eq!(request.all("Cookie"), ["a=1", "b=2", "c=3"]);
     assert_eq!(request.all("X-B"), ["1", "2"]);
 }
+
+/// CGI and WSGI servers take `_` for `-`, so these would be ours in another hand.
+#[tokio::test]
+async fn names_with_underscores_are_left_out() {
+    let app = App::answering(|_| OK.into()).await;
+    let outrigger = Outrigger::start(&app.config()).await;
+    let lines = "X_Forwarded_For: 6.6.6.6\r\nX-Kept: a_b\r\nX_Forwarded-Proto: https\r\n";
+    let mut client = outrigger.connect().await;
+    assert_eq!(client.exchange(get(lines)).await.status(), 200);
+    let request = app.take_seen().remove(0);
+    assert!(
+        request
+            .headers
+            .iter()
+            .all(|(name, _)| !name.contains(&b'_')),
+        "{:?}",
+        request.headers
+    );
+    assert_eq!(request.all("X-Kept"), ["a_b"]);
+    assert_eq!(request.all("X-Forwarded-For"), ["127.0.0.1"]);
+    let dropped = "outrigger_headers_dropped_total";
+    assert_eq!(outrigger.metric(dropped).await, 2.0);
+}
+
+/// RFC 9112 section 3.2: it is HTTP/1.1 that reaches the app.
+#[tokio::test]
+async fn an_old_request_without_a_host_gets_the_apps() {
+    let app = App::answering(|_| OK.into()).await;
+    let outrigger = Outrigger::start(&app.config()).await;
+    let mut client = outrigger.connect().await;
+    client.send("GET /old HTTP/1.0\r\n\r\n").await;
+    assert_eq!(client.response("GET").await.status(), 200);
+    let request = app.take_seen().remove(0);
+    assert_eq!(request.line, "GET /old HTTP/1.1");
+    assert_eq!(request.all("Host"), [app.addr().to_string()]);
+    assert!(request.all("X-Forwarded-Host").is_empty());
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_reaches_the_app_whatever_the_method() {
+    for method in ["GET", "HEAD", "DELETE", "OPTIONS", "POST", "ODD"] {
+        let chunked = format!(
+            "{method} /b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+        );
+        let request = seen("", &chunked).await;
+        assert_eq!(request.text(), "abc", "{method}");
+        assert_eq!(request.all("Transfer-Encoding"), ["chunked"], "{method}");
+    }
+}

@@ -21,6 +21,8 @@ use cases::Case;
 
 /// Headers that Outrigger may add where a message has none.
 const ADDED: &[&str] = &[
+    // To what HTTP/1.0 clients leave out.
+    "host",
     "x-forwarded-for",
     "x-forwarded-proto",
     "x-forwarded-host",

@@ -197,3 +197,50 @@ async fn a_client_that_asks_to_close_is_closed_and_the_app_is_not() {
     client.send(GET).await;
     assert_eq!(connection.request().await.target(), "/again");
 }
+
+#[tokio::test]
+async fn who_waits_for_a_connection_gets_the_one_that_is_free() {
+    let app = App::start().await;
+    // Longer than the test waits for anything.
+    let limits = "max_connections = 1\nkeep_alive = \"60s\"\nconnect_timeout = \"60s\"\n";
+    let outrigger = Outrigger::start(&(app.config() + limits)).await;
+    let mut first = outrigger.connect().await;
+    first.send("GET /one HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut connection = app.accept().await;
+    assert_eq!(connection.request().await.target(), "/one");
+    let mut second = outrigger.connect().await;
+    second.send("GET /two HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    outrigger
+        .metric_becomes("outrigger_requests_in_flight", 2.0)
+        .await;
+    connection.send(OK).await;
+    assert_eq!(first.response("GET").await.status(), 200);
+    assert_eq!(connection.request().await.target(), "/two");
+    connection.send(OK).await;
+    assert_eq!(second.response("GET").await.status(), 200);
+}
+
+#[tokio::test]
+async fn open_connections_to_the_app_are_counted() {
+    let app = App::start().await;
+    let outrigger = Outrigger::start(&(app.config() + "keep_alive = \"60s\"\n")).await;
+    let mut client = outrigger.connect().await;
+    client.send(GET).await;
+    let mut connection = app.accept().await;
+    connection.request().await;
+    assert_eq!(outrigger.metric("outrigger_app_connections").await, 1.0);
+    connection.send(OK).await;
+    client.response("GET").await;
+    assert_eq!(outrigger.metric("outrigger_app_connections").await, 1.0);
+    client
+        .send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .await;
+    connection.request().await;
+    connection
+        .send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        .await;
+    client.response("GET").await;
+    outrigger
+        .metric_becomes("outrigger_app_connections", 0.0)
+        .await;
+}

@@ -1,14 +1,10 @@
 //! Reload under load: 1,000 connected sessions and 5,000 requests in flight over 200
 //! reloads, events all the while. No request fails, no frame is lost or doubled, no
 //! socket closes that the changes do not concern.
+#![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 
 use std::{
-    collections::HashMap,
-    fs,
-    net::SocketAddr,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    sync::Arc,
+    collections::HashMap, fs, net::SocketAddr, os::unix::fs::symlink, path::Path, sync::Arc,
     time::Duration,
 };
 
@@ -38,7 +34,11 @@ const OWN: u64 = 50;
 
 /// The config of a round. In every second ten the endpoint of the guests is there.
 fn config(app: SocketAddr, round: u64) -> String {
-    let parity = if round % 2 == 0 { "even" } else { "odd" };
+    let parity = if round.is_multiple_of(2) {
+        "even"
+    } else {
+        "odd"
+    };
     let mut text = format!(
         "[auth.jwt]\nalgorithms = [\"HS256\"]\nsecret = \"{TOKEN_SECRET}\"\nuser_claim = \"user_id\"\n\
          [source.webhook]\nsecret = \"{HOOK_SECRET}\"\n\
@@ -63,7 +63,7 @@ fn config(app: SocketAddr, round: u64) -> String {
 }
 
 fn has_guests(round: u64) -> bool {
-    (round / 10) % 2 == 0
+    (round / 10).is_multiple_of(2)
 }
 
 /// What the file becomes in a round.
@@ -383,7 +383,7 @@ async fn nobody_notices_two_hundred_reloads() {
 }
 
 fn write_round(
-    path: &PathBuf,
+    path: &Path,
     app: SocketAddr,
     round: u64,
     figures: &mut Figures,

@@ -145,6 +145,25 @@ async fn sighup_reads_the_file_again_and_survives_its_absence() {
 }
 
 #[tokio::test]
+async fn an_emptied_file_is_a_mishap_and_not_a_plain_proxy() {
+    let stage = stage(NEWS).await;
+    let mut socket = stage.open("/ws/news", 1).await;
+    std::fs::write(stage.outrigger.config_path(), "").unwrap();
+    stage
+        .outrigger
+        .metric_becomes("outrigger_config_stale", 1.0)
+        .await;
+    let said = routes(&stage.outrigger).await;
+    assert!(
+        said["refused"].as_str().unwrap().contains("empty"),
+        "{said}"
+    );
+    assert_eq!(said["endpoints"].as_array().unwrap().len(), 1);
+    stage.tell("news", "news", &json!({"n": 1})).await;
+    assert_eq!(socket.json().await["n"], 1);
+}
+
+#[tokio::test]
 async fn what_needs_a_restart_is_named_and_all_else_is_in_force() {
     let stage = stage(NEWS).await;
     let changed = format!("[feed.memory]\nmax_events = 7\n{CHAT}");
@@ -166,7 +185,7 @@ async fn what_needs_a_restart_is_named_and_all_else_is_in_force() {
 #[tokio::test]
 async fn a_session_follows_its_endpoint_without_a_gap() {
     let endpoint = |n: u64| {
-        let topic = if n % 2 == 0 { "even" } else { "odd" };
+        let topic = if n.is_multiple_of(2) { "even" } else { "odd" };
         format!(
             "[[endpoint]]\nname = \"news\"\npath = \"/ws/news\"\ntopics = [\"{topic}\"]\n\
              frames = {{ news = {{ n = \"{{data.n}}\", v = {n} }} }}\n"
@@ -186,7 +205,7 @@ async fn a_session_follows_its_endpoint_without_a_gap() {
         while routes(&stage.outrigger).await["generation"] != round + 1 {
             tell().await;
         }
-        let event = json!({"type": "news", "topics": [if round % 2 == 0 { "even" } else { "odd" }], "data": {"n": "only"}});
+        let event = json!({"type": "news", "topics": [if round.is_multiple_of(2) { "even" } else { "odd" }], "data": {"n": "only"}});
         stage.publish(&event).await;
     }
     let (mut next, mut only, mut version) = (0, 0, 0);

@@ -4,24 +4,18 @@
 //! for its number; [`App::run`] runs until the shutdown future is ready and then
 //! goes through the phases of a stop.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+mod changes;
+mod stop;
 
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::{interval, sleep, timeout},
-};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{error, info, warn};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
 
 use crate::{
     admin::{Admin, Phase, Readiness},
-    config::{Loaded, Overrides, Stop},
+    config::{Loaded, Overrides},
     feed::Feed,
     hub::Hub,
     listen::{Listener, TlsError},
@@ -29,9 +23,11 @@ use crate::{
     reload::{self, Reloader, Rooms},
     service::Service,
     session::Sessions,
-    watch::FileWatch,
     wire::Watchdog,
 };
+
+use changes::Changes;
+use stop::Ends;
 
 /// How often idle connections to the app are looked through.
 const POOL_TICK: Duration = Duration::from_millis(500);
@@ -49,29 +45,7 @@ pub struct App {
     reloader: Arc<Reloader>,
     readiness: Arc<Readiness>,
     changes: Option<Changes>,
-    stop: Stop,
     ends: Ends,
-}
-
-/// What may change the routing while it runs.
-#[derive(Debug)]
-struct Changes {
-    file: FileWatch,
-    hangup: Signal,
-}
-
-/// The tokens and trackers of the phases of a stop.
-#[derive(Clone, Debug, Default)]
-struct Ends {
-    /// No more connections.
-    door: CancellationToken,
-    /// Sessions go home.
-    home: CancellationToken,
-    /// Whatever is left is cut.
-    cut: CancellationToken,
-    connections: TaskTracker,
-    sessions: TaskTracker,
-    background: TaskTracker,
 }
 
 /// Why it does not start.
@@ -107,11 +81,12 @@ impl App {
         let (metrics, ends) = (Metrics::new(), Ends::default());
         let feed = Feed::new(settings.feed.clone(), metrics.clone());
         let hub = Hub::new(feed.clone(), metrics.clone());
-        let (stop, access_log) = (settings.stop.clone(), settings.log.access);
+        let access_log = settings.log.access;
         let rooms = Rooms {
             feed: feed.clone(),
             metrics: metrics.clone(),
             tracker: ends.background.clone(),
+            door: ends.door.clone(),
             stop: ends.cut.clone(),
         };
         let reloader = Reloader::new(settings, (path, overrides), rooms)?;
@@ -128,7 +103,7 @@ impl App {
             sessions.clone(),
             feed.clone(),
             metrics.clone(),
-            (watchdog, access_log),
+            (watchdog, ends.door.clone(), access_log),
         );
         let readiness = Readiness::new(metrics.clone());
         Ok(Self {
@@ -142,7 +117,6 @@ impl App {
             reloader,
             readiness,
             changes,
-            stop,
             ends,
         })
     }
@@ -166,27 +140,30 @@ impl App {
     /// Runs until `shutdown` is ready, then stops in phases.
     ///
     /// # Errors
-    /// The bound addresses cannot be told.
+    /// The bound addresses cannot be told, or a room that must never end has ended.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let listen = self.listen_addr()?;
         let admin = self.admin_addr()?.map(|address| address.to_string());
-        let (feed, metrics, stop, ends, readiness) = (
-            self.feed.clone(),
-            self.metrics.clone(),
-            self.stop.clone(),
-            self.ends.clone(),
-            self.readiness.clone(),
-        );
-        self.start();
+        let (feed, reloader) = (self.feed.clone(), self.reloader.clone());
+        let (ends, readiness) = (self.ends.clone(), self.readiness.clone());
+        let ended = self.start();
         readiness.enter(Phase::Running);
         info!(%listen, admin = admin.as_deref().unwrap_or("off"), "Ready");
-        shutdown.await;
-        stop_in_phases(&feed, &readiness, &stop, &ends).await;
-        drop(metrics);
-        Ok(())
+        let room = tokio::select! {
+            () = shutdown => None,
+            room = ended => Some(room),
+        };
+        if let Some(room) = room {
+            error!(room, "A room has ended that must not; stopping");
+        }
+        stop::in_phases(&reloader.stop(), &feed, &readiness, &ends).await;
+        room.map_or(Ok(()), |room| {
+            Err(io::Error::other(format!("the {room} ended by itself")))
+        })
     }
 
-    fn start(self) {
+    /// Starts all tasks, and waits for the end of those that must not end.
+    fn start(self) -> impl Future<Output = &'static str> {
         let Self {
             listener,
             admin,
@@ -207,7 +184,7 @@ impl App {
             background,
             ..
         } = ends;
-        background.spawn(hub.run(cut.clone()));
+        let hub = background.spawn(hub.run(cut.clone()));
         if let Some(changes) = changes {
             background.spawn(changes.follow(reloader.clone(), service.clone(), cut.clone()));
         }
@@ -224,75 +201,11 @@ impl App {
             );
             background.spawn(admin.run(listener, cut.clone(), background.clone()));
         }
-        background.spawn(listener.run(service, reloader.door(), door, connections));
-    }
-}
-
-/// Each phase is logged and visible on `/ready`: told, door closed, sessions home,
-/// the rest cut.
-async fn stop_in_phases(feed: &Feed, readiness: &Readiness, stop: &Stop, ends: &Ends) {
-    readiness.enter(Phase::Draining);
-    info!(notice = ?stop.notice, "Stopping: telling balancers that we are");
-    sleep(stop.notice).await;
-    readiness.enter(Phase::DoorClosed);
-    info!("Stopping: no more connections, no more events");
-    ends.door.cancel();
-    feed.close();
-    readiness.enter(Phase::GoingHome);
-    info!(spread = ?stop.spread, "Stopping: sending sessions home");
-    ends.home.cancel();
-    ends.connections.close();
-    ends.sessions.close();
-    let all = async {
-        ends.connections.wait().await;
-        ends.sessions.wait().await;
-    };
-    if timeout(stop.deadline, all).await.is_err() {
-        let (connections, sessions) = (ends.connections.len(), ends.sessions.len());
-        warn!(
-            connections,
-            sessions, "Stopping: cutting what is left at the deadline"
-        );
-    }
-    ends.cut.cancel();
-    ends.background.close();
-    timeout(Duration::from_secs(1), ends.background.wait())
-        .await
-        .unwrap_or_default();
-    readiness.enter(Phase::Stopped);
-    info!("Stopped");
-}
-
-impl Changes {
-    /// Begins before the process says that it is ready: from then on no change is
-    /// missed and SIGHUP does not end it.
-    fn watch(path: &Path, loaded: &Loaded) -> Option<Self> {
-        let seen = loaded.text.expose().as_bytes().to_vec();
-        match (FileWatch::new(path, seen), signal(SignalKind::hangup())) {
-            (Ok(file), Ok(hangup)) => Some(Self { file, hangup }),
-            (Err(error), _) | (_, Err(error)) => {
-                error!(%error, "The config is not watched; changes need a restart");
-                None
-            }
-        }
-    }
-
-    /// Follows the file, and SIGHUP.
-    async fn follow(
-        mut self,
-        reloader: Arc<Reloader>,
-        service: Arc<Service>,
-        stop: CancellationToken,
-    ) {
-        loop {
-            let bytes = tokio::select! {
-                () = stop.cancelled() => return,
-                bytes = self.file.changed() => Ok(bytes),
-                _ = self.hangup.recv() => self.file.read(),
-            };
-            match bytes {
-                Ok(bytes) => reloader.reload(&String::from_utf8_lossy(&bytes), service.watchdog()),
-                Err(error) => reloader.unreadable(&error),
+        let door = background.spawn(listener.run(service, reloader.door(), door, connections));
+        async move {
+            tokio::select! {
+                _ = hub => "hub",
+                _ = door => "front door",
             }
         }
     }

@@ -1,0 +1,67 @@
+//! How the process ends: in phases, each logged and visible on `/ready` and in a
+//! metric, all of them within one deadline.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use crate::{
+    admin::{Phase, Readiness},
+    config::Stop,
+    feed::Feed,
+};
+
+/// How long background tasks may take to see that it is over.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// The tokens and trackers of the phases.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ends {
+    /// No more connections, no more events from outside.
+    pub(super) door: CancellationToken,
+    /// Sessions go home.
+    pub(super) home: CancellationToken,
+    /// Whatever is left is cut.
+    pub(super) cut: CancellationToken,
+    pub(super) connections: TaskTracker,
+    pub(super) sessions: TaskTracker,
+    pub(super) background: TaskTracker,
+}
+
+/// Balancers told, door closed, sessions sent home, the feed closed, the rest cut.
+pub(super) async fn in_phases(stop: &Stop, feed: &Feed, readiness: &Readiness, ends: &Ends) {
+    let deadline = Instant::now() + stop.deadline;
+    readiness.enter(Phase::Draining);
+    info!(notice = ?stop.notice, "Stopping: telling balancers that we are");
+    sleep(stop.notice.min(stop.deadline)).await;
+    readiness.enter(Phase::DoorClosed);
+    info!("Stopping: no more connections, no more events");
+    ends.door.cancel();
+    readiness.enter(Phase::GoingHome);
+    info!(spread = ?stop.spread, "Stopping: sending sessions home");
+    ends.home.cancel();
+    ends.connections.close();
+    ends.sessions.close();
+    let all = async {
+        ends.connections.wait().await;
+        ends.sessions.wait().await;
+    };
+    if timeout_at(deadline, all).await.is_err() {
+        let (connections, sessions) = (ends.connections.len(), ends.sessions.len());
+        warn!(
+            connections,
+            sessions, "Stopping: cutting what is left at the deadline"
+        );
+    }
+    // Until here sessions could still publish what their clients had sent.
+    feed.close();
+    ends.cut.cancel();
+    ends.background.close();
+    timeout_at(Instant::now() + LAST_MOMENT, ends.background.wait())
+        .await
+        .unwrap_or_default();
+    readiness.enter(Phase::Stopped);
+    info!("Stopped");
+}
