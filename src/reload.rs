@@ -14,12 +14,11 @@ use tracing::{error, info, warn};
 
 use crate::{
     config::{self, Overrides, Report, Settings, Stop},
-    event::Offset,
     feed::Feed,
     jwks::{self, Jwks},
     listen::{self, Door},
     metrics::{Ended, Metrics},
-    routes::{Auth, FileStatus, Method, RouteTable, Tables},
+    routes::{Auth, FileStatus, Method, RouteTable, Swap, Tables},
     source::sse,
     upstream::Upstream,
     wire::{Timeouts, Watchdog},
@@ -174,7 +173,10 @@ impl Reloader {
         let generation = table.generation;
         watchdog.set_limits(timeouts(&door));
         self.door.send_replace(door);
-        table.swaps.push(self.rooms.feed.head().offset);
+        table.swaps.push(Swap {
+            since: self.rooms.feed.head().offset,
+            endpoints: table.endpoints.clone(),
+        });
         self.tables.send_replace(Arc::new(table));
         state.stop = settings.stop.clone();
         drop(state);
@@ -326,9 +328,9 @@ impl Rooms {
 }
 
 /// What sessions that have not seen the latest tables yet have to know.
-fn latest_swaps(old: &RouteTable) -> Vec<Offset> {
+fn latest_swaps(old: &RouteTable) -> Vec<Swap> {
     let skip = (old.swaps.len() + 1).saturating_sub(MAX_SWAPS);
-    old.swaps.iter().skip(skip).copied().collect()
+    old.swaps.iter().skip(skip).cloned().collect()
 }
 
 /// An endpoint that is as it was stays the very same one: its sessions see that

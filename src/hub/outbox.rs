@@ -131,6 +131,25 @@ impl Outbox {
         Due::Nothing
     }
 
+    /// Gives back what was taken and not done.
+    pub fn put_back(&self, due: Due) {
+        let mut queue = self.lock();
+        match due {
+            Due::Nothing => return,
+            Due::CatchUp => {
+                queue.frames.clear();
+                queue.behind = true;
+            }
+            Due::Frames(mut frames) => {
+                frames.append(&mut queue.frames);
+                queue.frames = frames;
+            }
+        }
+        queue.bytes = queue.frames.iter().map(|frame| frame.text.len()).sum();
+        drop(queue);
+        self.wake.notify_one();
+    }
+
     /// Leaves all that waits and all that comes to the feed: it is read next.
     pub fn fall_behind(&self) {
         let mut queue = self.lock();
@@ -218,6 +237,20 @@ mod tests {
         assert_eq!((frames.len(), was_behind), (2, false));
         assert_eq!(offer(&outbox, 4), Offered::Behind);
         assert!(matches!(outbox.take(), Due::CatchUp));
+    }
+
+    #[test]
+    fn what_is_given_back_is_first_again() {
+        let outbox = Outbox::new(Offset::ZERO, 10, 1000);
+        offer(&outbox, 1);
+        let due = outbox.take();
+        offer(&outbox, 2);
+        outbox.put_back(due);
+        let offsets = |due| match due {
+            Due::Frames(frames) => frames.iter().map(|frame| frame.offset.1).collect(),
+            Due::CatchUp | Due::Nothing => Vec::new(),
+        };
+        assert_eq!(offsets(outbox.take()), [1, 2]);
     }
 
     #[test]

@@ -77,8 +77,8 @@ pub struct Webhook {
 pub struct RouteTable {
     /// Counts the tables of this process from 1.
     pub generation: u64,
-    /// Where the feed stood when the latest tables came into force, this one last.
-    pub swaps: Vec<Offset>,
+    /// How the latest tables came into force, this one last.
+    pub swaps: Vec<Swap>,
     /// The app.
     pub app: Arc<Upstream>,
     /// Which neighbours are believed about `X-Forwarded-*` and `Forwarded`.
@@ -95,6 +95,15 @@ pub struct RouteTable {
     pub jwks: Option<Arc<Jwks>>,
     /// Sessions that have to go are sent home at moments within this time.
     pub spread: Duration,
+}
+
+/// The moment at which a table came into force, for sessions that did not look.
+#[derive(Clone, Debug)]
+pub struct Swap {
+    /// Where the feed stood: what is later is under the rules of this table.
+    pub since: Offset,
+    /// Its endpoints.
+    pub endpoints: Vec<Arc<Endpoint>>,
 }
 
 /// Where a request goes.
@@ -135,13 +144,11 @@ impl RouteTable {
         }
     }
 
-    /// Where the feed stood when the table after `generation` came into force: what
-    /// is later is under newer rules. Of a table long gone the oldest known place.
-    pub fn swapped_after(&self, generation: u64) -> Offset {
+    /// How the tables after `generation` came into force, as far as is known.
+    pub fn swaps_after(&self, generation: u64) -> &[Swap] {
         let newer = usize::try_from(self.generation.saturating_sub(generation)).unwrap_or(0);
-        let at = self.swaps.len().saturating_sub(newer);
-        let last = self.swaps.last();
-        self.swaps.get(at).or(last).copied().unwrap_or(Offset::ZERO)
+        let known = self.swaps.len().saturating_sub(newer);
+        self.swaps.get(known..).unwrap_or_default()
     }
 
     /// An endpoint by its name.

@@ -72,7 +72,7 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
         tables: sessions.tables.clone(),
         sent: since,
         generation,
-        older: None,
+        older: VecDeque::new(),
         work: Work::default(),
         bucket: Bucket::new(endpoint.limits.max_rate),
         control: Bucket::new(MAX_CONTROL),
@@ -124,8 +124,8 @@ struct Live {
     sent: Offset,
     /// The table whose rules it follows.
     generation: u64,
-    /// Whose rules hold for entries up to here that are read from the feed.
-    older: Option<(Offset, Arc<Subscriber>)>,
+    /// The rules of earlier tables, oldest first, and up to where in the feed each holds.
+    older: VecDeque<(Offset, Arc<Subscriber>)>,
     work: Work,
     bucket: Bucket,
     control: Bucket,
@@ -188,7 +188,14 @@ impl Live {
     /// Writes what is due next; the outbox wakes again if that was not all. However
     /// much there is, everything else has its turn in between.
     async fn deliver(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
-        match self.subscription.subscriber.outbox.take() {
+        let due = self.subscription.subscriber.outbox.take();
+        // Looked at after taking: what was accepted under a newer table is not
+        // written by the rules of this one.
+        if self.table_changed() {
+            self.subscription.subscriber.outbox.put_back(due);
+            return self.on_new_table(socket, false).await;
+        }
+        match due {
             Due::Nothing => Ok(()),
             Due::Frames(frames) => self.write_new(socket, frames).await,
             Due::CatchUp => self.catch_up(socket).await,
@@ -226,25 +233,31 @@ impl Live {
             );
             return Err(CloseReason::HistoryLost);
         };
+        if self.table_changed() {
+            subscriber.outbox.fall_behind();
+            return Ok(());
+        }
         let lasting = entries.iter().filter(|entry| !entry.event.ephemeral);
         let frames: Vec<_> = lasting.filter_map(|entry| self.frame(entry)).collect();
         self.write(socket, frames).await?;
         self.sent = reached;
         if entries.len() == PAGE {
+            self.older.retain(|(until, _)| *until > reached);
             subscriber.outbox.fall_behind();
         } else {
-            self.older = None;
+            self.older.clear();
         }
         Ok(())
     }
 
     /// The frame of an entry that is read from the feed, by the rules of its time.
     fn frame(&self, entry: &Entry) -> Option<Utf8Bytes> {
-        let older = self.older.as_ref();
-        match older.filter(|(until, _)| entry.position.offset <= *until) {
-            Some((_, subscriber)) => subscriber.frame(&entry.event),
-            None => self.subscription.subscriber.frame(&entry.event),
-        }
+        let mut older = self.older.iter();
+        let rules = older.find(|(until, _)| entry.position.offset <= *until);
+        let current = &self.subscription.subscriber;
+        rules
+            .map_or(current, |(_, subscriber)| subscriber)
+            .frame(&entry.event)
     }
 
     /// Writes texts with as few system calls as they fit in, within the time limit.

@@ -8,16 +8,20 @@ use tracing::debug;
 
 use super::{CloseReason, Live, Socket, open, scattered};
 use crate::{
-    event::Offset,
     frame::Client,
     hub::Subscriber,
-    routes::{Endpoint, RouteTable},
+    routes::{Endpoint, RouteTable, Swap},
 };
 
 impl Live {
     pub(super) fn on_stop(&mut self) {
         let spread = self.tables.borrow().spread;
         self.go_home_within(CloseReason::GoingAway, spread);
+    }
+
+    /// Whether there is a newer table than the one that is followed.
+    pub(super) fn table_changed(&self) -> bool {
+        self.tables.has_changed().unwrap_or(false)
     }
 
     pub(super) async fn on_new_table(
@@ -34,29 +38,39 @@ impl Live {
         if let Some(reason) = self.adapt(&table) {
             self.go_home_within(reason, table.spread);
         }
-        let since = table.swapped_after(self.generation);
+        let swaps = table.swaps_after(self.generation);
         self.generation = table.generation;
         if Arc::ptr_eq(&old, &self.subscription.subscriber) {
             return Ok(());
         }
-        self.turn_over(socket, old, since).await
+        self.turn_over(socket, old, swaps).await
     }
 
-    /// What was accepted since the swap may have been handed out by the old rules:
-    /// from there on it is read from the feed again, by the new ones.
+    /// What was accepted since the first of the swaps may have been handed out by the
+    /// old rules: from there on it is read from the feed again, each entry by the
+    /// rules of its time.
     async fn turn_over(
         &mut self,
         socket: &mut Socket,
         old: Arc<Subscriber>,
-        since: Offset,
+        swaps: &[Swap],
     ) -> Result<(), CloseReason> {
         let offered = self.subscription.sessions.hub.handed_out();
+        let since = swaps.first().map_or(offered, |swap| swap.since);
         let (frames, was_behind) = old.outbox.cut_after(since);
         self.write_new(socket, frames).await?;
         if !was_behind {
             self.sent = self.sent.max(offered.min(since));
         }
-        self.older = Some((since, old));
+        let mut rules = old;
+        for swap in swaps {
+            self.older.push_back((swap.since, rules.clone()));
+            let mut endpoints = swap.endpoints.iter();
+            let endpoint = endpoints.find(|endpoint| endpoint.name == rules.endpoint.name);
+            rules = endpoint
+                .and_then(|endpoint| self.under(endpoint, &rules))
+                .unwrap_or(rules);
+        }
         Ok(())
     }
 
@@ -76,38 +90,33 @@ impl Live {
         if Arc::ptr_eq(endpoint, &old.endpoint) {
             return None;
         }
-        match endpoint.path.matches(&self.path) {
-            Some(params) if open::admits_alike(&old.endpoint, endpoint) => {
-                self.follow(endpoint, params, &old)
-            }
-            _ => Some(CloseReason::Moved),
-        }
+        let Some(new) = self.under(endpoint, &old) else {
+            return Some(CloseReason::Moved);
+        };
+        self.subscription.sessions.hub.replace(&old, &new);
+        self.deadlines.follow(endpoint);
+        self.subscription.subscriber = new;
+        debug!(endpoint = %endpoint.name, session = %old.session, "Session follows its changed endpoint");
+        None
     }
 
-    fn follow(
-        &mut self,
-        endpoint: &Arc<Endpoint>,
-        params: open::Params,
-        old: &Subscriber,
-    ) -> Option<CloseReason> {
+    /// The session under the rules of a changed endpoint, if it may go on under them.
+    fn under(&self, endpoint: &Arc<Endpoint>, old: &Subscriber) -> Option<Arc<Subscriber>> {
+        let params = endpoint.path.matches(&self.path)?;
+        if !open::admits_alike(&old.endpoint, endpoint) {
+            return None;
+        }
         let client = Client {
             params,
             ..Client::clone(&old.client)
         };
-        let Ok(topics) = open::topics(endpoint, &client) else {
-            return Some(CloseReason::Moved);
-        };
-        let new = Arc::new(Subscriber {
+        let topics = open::topics(endpoint, &client).ok()?;
+        Some(Arc::new(Subscriber {
             session: old.session,
             client: Arc::new(client),
             endpoint: endpoint.clone(),
             topics,
             outbox: old.outbox.clone(),
-        });
-        self.subscription.sessions.hub.replace(old, &new);
-        self.deadlines.follow(endpoint);
-        self.subscription.subscriber = new;
-        debug!(endpoint = %endpoint.name, session = %old.session, "Session follows its changed endpoint");
-        None
+        }))
     }
 }
