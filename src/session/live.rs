@@ -4,6 +4,8 @@
 //! deadline, a message, a reply, something to send) and does it in a function of its
 //! name, none of which waits. Writing goes on between all that.
 
+mod follow;
+
 use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::SystemTime};
 
 use futures_util::{FutureExt, StreamExt};
@@ -17,13 +19,15 @@ use super::{
     caller::Caller,
     deadlines::{Act, Deadlines},
     messages::{Bucket, Desk, Work},
+    open,
     outgoing::Outgoing,
     registry::Place,
+    scattered,
     socket::{self, Socket},
 };
 use crate::{
     event::Offset,
-    hub::Subscriber,
+    hub::{Due, Subscriber},
     metrics::{Because, OnEndpoint, Shared},
     routes::Tables,
     wire::Peer,
@@ -76,7 +80,7 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
         caller,
         path,
     };
-    let reason = match socket::upgraded(client, &endpoint).await {
+    let reason = match socket::socket(client, &endpoint).await {
         Ok(socket) => {
             debug!(endpoint = %endpoint.name, session = %place.listed().session, address = %peer.address, "Session opened");
             live.run(socket).await
@@ -92,9 +96,9 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
 }
 
 /// A subscription that ends with the session, however that ends.
-pub(super) struct Subscription {
-    pub(super) sessions: Arc<Sessions>,
-    pub(super) subscriber: Arc<Subscriber>,
+struct Subscription {
+    sessions: Arc<Sessions>,
+    subscriber: Arc<Subscriber>,
 }
 
 impl Drop for Subscription {
@@ -104,14 +108,14 @@ impl Drop for Subscription {
 }
 
 /// An open session.
-pub(super) struct Live {
-    pub(super) subscription: Subscription,
-    pub(super) tables: Tables,
+struct Live {
+    subscription: Subscription,
+    tables: Tables,
     /// The table whose rules it follows.
-    pub(super) generation: u64,
-    pub(super) path: Box<str>,
-    pub(super) outgoing: Outgoing,
-    pub(super) deadlines: Deadlines,
+    generation: u64,
+    path: Box<str>,
+    outgoing: Outgoing,
+    deadlines: Deadlines,
     caller: Option<Arc<Caller>>,
     work: Work,
     bucket: Bucket,
@@ -188,7 +192,7 @@ impl Live {
         );
     }
 
-    pub(super) fn desk(&self) -> Desk {
+    fn desk(&self) -> Desk {
         Desk {
             sessions: self.subscription.sessions.clone(),
             table: Arc::clone(&self.tables.borrow()),
@@ -254,7 +258,24 @@ impl Live {
             sessions,
             subscriber,
         } = &self.subscription;
-        self.outgoing.take_up(sessions, subscriber)?;
+        let due = subscriber.outbox.take();
+        let page = matches!(due, Due::CatchUp).then(|| self.outgoing.read_on(&sessions.feed));
+        // Looked at after taking and reading: what was accepted under a newer table is
+        // not written by the rules of this one.
+        if self.table_changed() {
+            subscriber.outbox.put_back(due);
+            self.on_new_table();
+            return Ok(());
+        }
+        match (due, page) {
+            (Due::Frames(frames), _) => self.outgoing.take_new(frames),
+            (_, Some(page)) => {
+                let metrics = &sessions.metrics;
+                metrics.catch_ups.get_or_create(&self.on_endpoint()).inc();
+                self.outgoing.catch_up(page, subscriber, metrics)?;
+            }
+            _ => {}
+        }
         self.write_now(socket)
     }
 

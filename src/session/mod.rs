@@ -8,7 +8,6 @@ mod ask;
 mod caller;
 mod close;
 mod deadlines;
-mod follow;
 mod identify;
 mod live;
 mod messages;

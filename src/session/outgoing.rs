@@ -13,12 +13,12 @@ use futures_util::SinkExt;
 use tokio::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use super::{CloseReason, Sessions, socket::Socket};
+use super::{CloseReason, socket::Socket};
 use crate::{
     event::{Entry, Offset},
-    feed::Page,
-    hub::{self, Due, Subscriber},
-    metrics::{Because, OnEndpoint, Shared},
+    feed::{Feed, Page},
+    hub::{self, Outbox, Subscriber},
+    metrics::{Because, Metrics},
 };
 
 /// Entries read from the feed at a time.
@@ -35,8 +35,8 @@ pub(super) struct Outgoing {
     written: u64,
     /// The last entry that was taken up, or was seen not to be for this session.
     sent: Offset,
-    /// Whose rules hold for entries up to here that are read from the feed.
-    older: Option<(Offset, Arc<Subscriber>)>,
+    /// The rules of earlier tables, oldest first, and up to where in the feed each holds.
+    older: VecDeque<(Offset, Arc<Subscriber>)>,
 }
 
 impl Outgoing {
@@ -48,7 +48,7 @@ impl Outgoing {
             moved: Instant::now(),
             written: 0,
             sent: since,
-            older: None,
+            older: VecDeque::new(),
         }
     }
 
@@ -119,38 +119,8 @@ impl Outgoing {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes up what is due next; the outbox wakes again if that was not all.
-    pub(super) fn take_up(
-        &mut self,
-        sessions: &Sessions,
-        subscriber: &Subscriber,
-    ) -> Result<(), CloseReason> {
-        match subscriber.outbox.take() {
-            Due::Nothing => {}
-            Due::Frames(frames) => self.take_new(frames),
-            Due::CatchUp => return self.catch_up(sessions, subscriber),
-        }
-        Ok(())
-    }
-
-    /// What was accepted since a swap may have been handed out by the old rules: from
-    /// there on it is read from the feed again, by the new ones.
-    pub(super) fn turn_over(&mut self, old: Arc<Subscriber>, since: Offset, offered: Offset) {
-        let (frames, was_behind) = old.outbox.cut_after(since);
-        self.take_new(frames);
-        if !was_behind {
-            self.sent = self.sent.max(offered.min(since));
-        }
-        self.older = Some((since, old));
-    }
-
-    fn begin(&mut self) {
-        if self.is_empty() {
-            self.moved = Instant::now();
-        }
-    }
-
-    fn take_new(&mut self, frames: VecDeque<hub::Outgoing>) {
+    /// Puts frames of the outbox behind what is there, but not what is there already.
+    pub(super) fn take_new(&mut self, frames: VecDeque<hub::Outgoing>) {
         for frame in frames {
             if frame.offset > self.sent {
                 self.sent = frame.offset;
@@ -159,54 +129,77 @@ impl Outgoing {
         }
     }
 
-    /// Reads on in the feed, as much as fits in an outbox. Ephemeral events are never
-    /// replayed.
-    fn catch_up(
+    /// Takes what waits up to a place in the feed; from there on it is read again.
+    /// `offered` is how far the feed had been handed out before.
+    pub(super) fn cut_after(&mut self, since: Offset, outbox: &Outbox, offered: Offset) {
+        let (frames, was_behind) = outbox.cut_after(since);
+        self.take_new(frames);
+        if !was_behind {
+            self.sent = self.sent.max(offered.min(since));
+        }
+    }
+
+    /// Entries up to a place, and after those of earlier rules, are read by these rules.
+    pub(super) fn rules_until(&mut self, until: Offset, rules: Arc<Subscriber>) {
+        self.older.push_back((until, rules));
+    }
+
+    /// What the feed has after what is there.
+    pub(super) fn read_on(&self, feed: &Feed) -> Page {
+        feed.after(self.sent, PAGE)
+    }
+
+    /// Puts as much of a page behind what is there as fits in an outbox; the outbox
+    /// wakes again if that was not all. Ephemeral events are never replayed.
+    pub(super) fn catch_up(
         &mut self,
-        sessions: &Sessions,
+        page: Page,
         subscriber: &Subscriber,
+        metrics: &Metrics,
     ) -> Result<(), CloseReason> {
         let endpoint = &subscriber.endpoint;
-        let on = OnEndpoint {
-            endpoint: Shared(endpoint.name.clone()),
-        };
-        sessions.metrics.catch_ups.get_or_create(&on).inc();
-        let Page::Entries { entries, reached } = sessions.feed.after(self.sent, PAGE) else {
-            let dropped = &sessions.metrics.deliveries_dropped;
+        let Page::Entries { entries, reached } = page else {
+            let dropped = &metrics.deliveries_dropped;
             Because::count(dropped, &endpoint.name, "history_lost");
             return Err(CloseReason::HistoryLost);
         };
-        let mut room = endpoint.limits.outbox_bytes;
+        let mut bytes = 0;
         for entry in &entries {
             if let Some(text) = self.frame(entry, subscriber) {
                 // A frame larger than the whole outbox may pass when it is alone.
-                if text.len() > room && room < endpoint.limits.outbox_bytes {
+                if bytes > 0 && bytes + text.len() > endpoint.limits.outbox_bytes {
                     subscriber.outbox.fall_behind();
                     return Ok(());
                 }
-                room = room.saturating_sub(text.len());
+                bytes += text.len();
                 self.text(text);
             }
             self.sent = entry.position.offset;
         }
         self.sent = reached;
         if entries.len() == PAGE {
+            self.older.retain(|(until, _)| *until > reached);
             subscriber.outbox.fall_behind();
         } else {
-            self.older = None;
+            self.older.clear();
         }
         Ok(())
     }
 
     /// The frame of an entry that is read from the feed, by the rules of its time.
-    fn frame(&self, entry: &Entry, subscriber: &Subscriber) -> Option<Utf8Bytes> {
+    fn frame(&self, entry: &Entry, current: &Subscriber) -> Option<Utf8Bytes> {
         if entry.event.ephemeral {
             return None;
         }
-        let older = self.older.as_ref();
-        match older.filter(|(until, _)| entry.position.offset <= *until) {
-            Some((_, older)) => older.frame(&entry.event),
-            None => subscriber.frame(&entry.event),
+        let mut older = self.older.iter();
+        let rules = older.find(|(until, _)| entry.position.offset <= *until);
+        let rules = rules.map_or(current, |(_, subscriber)| subscriber);
+        rules.frame(&entry.event)
+    }
+
+    fn begin(&mut self) {
+        if self.is_empty() {
+            self.moved = Instant::now();
         }
     }
 }
