@@ -177,6 +177,9 @@ impl Reloader {
             since: self.rooms.feed.head().offset,
             endpoints: table.endpoints.clone(),
         });
+        if !Arc::ptr_eq(&old.app, &table.app) {
+            old.app.retire();
+        }
         self.tables.send_replace(Arc::new(table));
         state.stop = settings.stop.clone();
         drop(state);
