@@ -1,17 +1,16 @@
 //! A session on the feed leg: subscribe, catch up, live.
 //!
-//! One task per session. It waits for whatever comes first (a frame to write, a
-//! message, a deadline, a new table, the stop) and does it in a function of its
-//! name. When it fell behind it reads the feed from the last entry it wrote.
+//! One task per session. It waits for whatever comes first (the stop, a new table, a
+//! deadline, a message, a reply, something to send) and does it in a function of its
+//! name, none of which waits. Writing goes on between all that.
 
 mod follow;
 
-use std::{collections::VecDeque, sync::Arc, time::SystemTime};
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::SystemTime};
 
-use bytes::Bytes;
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::{FutureExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tracing::debug;
 
@@ -21,14 +20,14 @@ use super::{
     deadlines::{Act, Deadlines},
     messages::{Bucket, Desk, Work},
     open,
+    outgoing::Outgoing,
     registry::Place,
     scattered,
-    socket::{Socket, say_goodbye, socket},
+    socket::{self, Socket},
 };
 use crate::{
-    event::{Entry, Offset},
-    feed::Page,
-    hub::{Due, Outgoing, Subscriber},
+    event::Offset,
+    hub::{Due, Subscriber},
     metrics::{Because, OnEndpoint, Shared},
     routes::Tables,
     wire::Peer,
@@ -36,8 +35,6 @@ use crate::{
 
 /// Pings and pongs a second: each ping costs an answer, and none needs so many.
 const MAX_CONTROL: u32 = 50;
-/// Entries read from the feed at a time.
-const PAGE: usize = 128;
 
 /// Everything a session begins with.
 pub(super) struct Start {
@@ -68,11 +65,10 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
         peer,
     } = start;
     let endpoint = subscriber.endpoint.clone();
-    let mut live = Live {
+    let live = Live {
         tables: sessions.tables.clone(),
-        sent: since,
+        outgoing: Outgoing::new(since),
         generation,
-        older: VecDeque::new(),
         work: Work::default(),
         bucket: Bucket::new(endpoint.limits.max_rate),
         control: Bucket::new(MAX_CONTROL),
@@ -84,14 +80,10 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
         caller,
         path,
     };
-    let reason = match socket(client, &endpoint).await {
-        Ok(mut socket) => {
+    let reason = match socket::socket(client, &endpoint).await {
+        Ok(socket) => {
             debug!(endpoint = %endpoint.name, session = %place.listed().session, address = %peer.address, "Session opened");
-            let reason = live.run(&mut socket).await;
-            let (work, desk) = (std::mem::take(&mut live.work), live.desk());
-            drop(live);
-            tokio::join!(say_goodbye(socket, &reason), work.finish(desk));
-            reason
+            live.run(socket).await
         }
         Err(_) => CloseReason::ClientGone,
     };
@@ -115,65 +107,89 @@ impl Drop for Subscription {
     }
 }
 
+/// An open session.
 struct Live {
     subscription: Subscription,
     tables: Tables,
-    caller: Option<Arc<Caller>>,
-    path: Box<str>,
-    /// The last entry that was written, or was seen not to be for this session.
-    sent: Offset,
     /// The table whose rules it follows.
     generation: u64,
-    /// The rules of earlier tables, oldest first, and up to where in the feed each holds.
-    older: VecDeque<(Offset, Arc<Subscriber>)>,
+    path: Box<str>,
+    outgoing: Outgoing,
+    deadlines: Deadlines,
+    caller: Option<Arc<Caller>>,
     work: Work,
     bucket: Bucket,
     control: Bucket,
-    deadlines: Deadlines,
+}
+
+/// What happens on a socket.
+enum Turn {
+    /// A message came, a fault, or the end.
+    Read(Option<Result<Message, Error>>),
+    /// Everything is written, or cannot be.
+    Written(Result<(), Error>),
 }
 
 impl Live {
-    async fn run(&mut self, socket: &mut Socket) -> CloseReason {
-        let reason = match self.begin(socket).await {
-            Ok(()) => self.serve(socket).await,
-            Err(reason) => reason,
-        };
-        if let Some(left) = Some(self.subscription.subscriber.outbox.len()).filter(|left| *left > 0)
-        {
-            debug!(left, "Frames were not written before the session ended");
+    async fn run(mut self, mut socket: Socket) -> CloseReason {
+        if let Some(text) = self.desk().welcome() {
+            self.outgoing.text(text);
         }
+        self.on_new_table();
+        let stop = self.subscription.sessions.stop.clone();
+        let mut stopped = pin!(stop.cancelled().fuse());
+        let reason = loop {
+            if let Err(reason) = self.step(&mut socket, stopped.as_mut()).await {
+                break reason;
+            }
+        };
+        self.end(socket, &reason).await;
         reason
     }
 
-    async fn begin(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
-        if let Some(text) = self.desk().welcome() {
-            self.write(socket, [text]).await?;
+    /// Does what comes next.
+    async fn step(
+        &mut self,
+        socket: &mut Socket,
+        stopped: impl Future<Output = ()>,
+    ) -> Result<(), CloseReason> {
+        if self.work.is_due() {
+            let desk = self.desk();
+            self.work.start(desk);
         }
-        self.on_new_table(socket, false).await
+        let outbox = self.subscription.subscriber.outbox.clone();
+        let (has_room, idle) = (self.work.has_room(), self.outgoing.is_empty());
+        let due = self.next_deadline();
+        // In this order: who floods us with messages is stopped by the limits, but
+        // there may be something to send without end.
+        tokio::select! {
+            biased;
+            () = stopped => self.on_stop(),
+            changed = self.tables.changed() => match changed {
+                Ok(()) => self.on_new_table(),
+                Err(_) => return Err(CloseReason::GoingAway),
+            },
+            () = sleep_until(due) => self.on_deadline(socket)?,
+            turn = turn(socket, &mut self.outgoing, has_room) => self.on_turn(turn)?,
+            reply = self.work.done(), if idle => self.on_reply(reply, socket)?,
+            () = outbox.ready(), if idle => self.on_outbox(socket)?,
+        }
+        Ok(())
     }
 
-    async fn serve(&mut self, socket: &mut Socket) -> CloseReason {
-        let stop = self.subscription.sessions.stop.clone();
-        let mut told = false;
-        loop {
-            if self.work.is_due() {
-                let desk = self.desk();
-                self.work.start(desk);
-            }
-            let outbox = self.subscription.subscriber.outbox.clone();
-            let has_room = self.work.has_room();
-            let done = tokio::select! {
-                () = outbox.ready() => self.deliver(socket).await,
-                reply = self.work.done() => self.write(socket, reply).await,
-                message = socket.next(), if has_room => self.receive(socket, message).await,
-                () = sleep_until(self.deadlines.next()) => self.on_deadline(socket).await,
-                changed = self.tables.changed() => self.on_new_table(socket, changed.is_err()).await,
-                () = stop.cancelled(), if !told => { told = true; self.on_stop(); Ok(()) }
-            };
-            if let Err(reason) = done {
-                return reason;
-            }
+    async fn end(mut self, socket: Socket, reason: &CloseReason) {
+        self.count_written();
+        let left = self.outgoing.len() + self.subscription.subscriber.outbox.len();
+        if left > 0 {
+            debug!(left, "Frames were not written before the session ended");
         }
+        let (work, desk) = (std::mem::take(&mut self.work), self.desk());
+        let outgoing = Outgoing::new(Offset::ZERO);
+        drop(self);
+        tokio::join!(
+            socket::say_goodbye(socket, outgoing, reason),
+            work.finish(desk)
+        );
     }
 
     fn desk(&self) -> Desk {
@@ -185,115 +201,93 @@ impl Live {
         }
     }
 
-    /// Writes what is due next; the outbox wakes again if that was not all. However
-    /// much there is, everything else has its turn in between.
-    async fn deliver(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
-        let due = self.subscription.subscriber.outbox.take();
-        // Looked at after taking: what was accepted under a newer table is not
-        // written by the rules of this one.
-        if self.table_changed() {
-            self.subscription.subscriber.outbox.put_back(due);
-            return self.on_new_table(socket, false).await;
-        }
-        match due {
-            Due::Nothing => Ok(()),
-            Due::Frames(frames) => self.write_new(socket, frames).await,
-            Due::CatchUp => self.catch_up(socket).await,
+    fn next_deadline(&self) -> Instant {
+        let limits = &self.subscription.subscriber.endpoint.limits;
+        let next = self.deadlines.next();
+        match self.outgoing.stalls_at(limits.write_timeout) {
+            Some(at) => next.min(at),
+            None => next,
         }
     }
 
-    async fn write_new(
-        &mut self,
-        socket: &mut Socket,
-        frames: VecDeque<Outgoing>,
-    ) -> Result<(), CloseReason> {
-        let sent = self.sent;
-        if let Some(last) = frames.back() {
-            self.sent = sent.max(last.offset);
+    fn on_deadline(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
+        let now = Instant::now();
+        let limits = &self.subscription.subscriber.endpoint.limits;
+        let stalls_at = self.outgoing.stalls_at(limits.write_timeout);
+        if stalls_at.is_some_and(|at| at <= now) {
+            return Err(CloseReason::TooSlow);
         }
-        let new = frames.into_iter().filter(|frame| frame.offset > sent);
-        self.write(socket, new.map(|frame| frame.text)).await
-    }
-
-    /// Reads on in the feed from the last entry that was written. Ephemeral events
-    /// are never replayed.
-    async fn catch_up(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
-        let sessions = self.subscription.sessions.clone();
-        sessions
-            .metrics
-            .catch_ups
-            .get_or_create(&self.on_endpoint())
-            .inc();
-        let subscriber = self.subscription.subscriber.clone();
-        let Page::Entries { entries, reached } = sessions.feed.after(self.sent, PAGE) else {
-            Because::count(
-                &sessions.metrics.deliveries_dropped,
-                &subscriber.endpoint.name,
-                "history_lost",
-            );
-            return Err(CloseReason::HistoryLost);
-        };
-        if self.table_changed() {
-            subscriber.outbox.fall_behind();
-            return Ok(());
+        // Whoever still has something to read has not come to the ping yet.
+        let must_answer = self.work.has_room() && self.outgoing.is_empty();
+        let due = self.deadlines.due(now, must_answer);
+        // The pong may be there already.
+        if due == Err(CloseReason::NoPong)
+            && let Some(message) = socket.next().now_or_never()
+        {
+            return self.receive(message);
         }
-        let lasting = entries.iter().filter(|entry| !entry.event.ephemeral);
-        let frames: Vec<_> = lasting.filter_map(|entry| self.frame(entry)).collect();
-        self.write(socket, frames).await?;
-        self.sent = reached;
-        if entries.len() == PAGE {
-            self.older.retain(|(until, _)| *until > reached);
-            subscriber.outbox.fall_behind();
-        } else {
-            self.older.clear();
+        if due? == Act::Ping {
+            self.outgoing.ping();
         }
         Ok(())
     }
 
-    /// The frame of an entry that is read from the feed, by the rules of its time.
-    fn frame(&self, entry: &Entry) -> Option<Utf8Bytes> {
-        let mut older = self.older.iter();
-        let rules = older.find(|(until, _)| entry.position.offset <= *until);
-        let current = &self.subscription.subscriber;
-        rules
-            .map_or(current, |(_, subscriber)| subscriber)
-            .frame(&entry.event)
-    }
-
-    /// Writes texts with as few system calls as they fit in, within the time limit.
-    async fn write(
-        &mut self,
-        socket: &mut Socket,
-        texts: impl IntoIterator<Item = Utf8Bytes>,
-    ) -> Result<(), CloseReason> {
-        let limit = self.subscription.subscriber.endpoint.limits.write_timeout;
-        let mut written = 0;
-        let writing = async {
-            for text in texts {
-                socket.feed(Message::Text(text)).await?;
-                written += 1;
+    fn on_turn(&mut self, turn: Turn) -> Result<(), CloseReason> {
+        match turn {
+            Turn::Read(message) => self.receive(message),
+            Turn::Written(Ok(())) => {
+                self.count_written();
+                Ok(())
             }
-            socket.flush().await
-        };
-        let result = timeout(limit, writing).await;
-        self.subscription
-            .sessions
-            .metrics
-            .frames_sent
-            .get_or_create(&self.on_endpoint())
-            .inc_by(written);
-        match result {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(CloseReason::ClientGone),
-            Err(_) => Err(CloseReason::TooSlow),
+            Turn::Written(Err(_)) => Err(CloseReason::ClientGone),
         }
     }
 
-    async fn receive(
+    fn on_reply(
         &mut self,
+        reply: Option<Utf8Bytes>,
         socket: &mut Socket,
-        message: Option<Result<Message, Error>>,
     ) -> Result<(), CloseReason> {
+        let Some(text) = reply else { return Ok(()) };
+        self.outgoing.text(text);
+        self.write_now(socket)
+    }
+
+    fn on_outbox(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
+        let Subscription {
+            sessions,
+            subscriber,
+        } = &self.subscription;
+        let due = subscriber.outbox.take();
+        let page = matches!(due, Due::CatchUp).then(|| self.outgoing.read_on(&sessions.feed));
+        // Looked at after taking and reading: what was accepted under a newer table is
+        // not written by the rules of this one.
+        if self.table_changed() {
+            subscriber.outbox.put_back(due);
+            self.on_new_table();
+            return Ok(());
+        }
+        match (due, page) {
+            (Due::Frames(frames), _) => self.outgoing.take_new(frames),
+            (_, Some(page)) => {
+                let metrics = &sessions.metrics;
+                metrics.catch_ups.get_or_create(&self.on_endpoint()).inc();
+                self.outgoing.catch_up(page, subscriber, metrics)?;
+            }
+            _ => {}
+        }
+        self.write_now(socket)
+    }
+
+    /// Most of the time it can be written at once. The rest has its turn later.
+    fn write_now(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
+        match self.outgoing.write(socket).now_or_never() {
+            Some(result) => self.on_turn(Turn::Written(result)),
+            None => Ok(()),
+        }
+    }
+
+    fn receive(&mut self, message: Option<Result<Message, Error>>) -> Result<(), CloseReason> {
         self.deadlines.heard();
         if matches!(message, Some(Ok(Message::Ping(_) | Message::Pong(_))))
             && !self.control.take(MAX_CONTROL)
@@ -306,8 +300,11 @@ impl Live {
             Some(Ok(Message::Text(text))) => self.receive_text(text),
             Some(Ok(Message::Binary(_))) => Err(CloseReason::Binary),
             Some(Ok(Message::Close(_))) => Err(CloseReason::ClientClosed),
-            // The answer is queued by tungstenite and goes out with a flush.
-            Some(Ok(Message::Ping(_))) => self.write(socket, []).await,
+            // Tungstenite has the answer ready.
+            Some(Ok(Message::Ping(_))) => {
+                self.outgoing.flush();
+                Ok(())
+            }
             Some(Ok(Message::Pong(_) | Message::Frame(_))) => Ok(()),
         }
     }
@@ -329,25 +326,11 @@ impl Live {
         Ok(())
     }
 
-    async fn on_deadline(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
-        let due = self.deadlines.due(Instant::now(), self.work.has_room());
-        // The pong may have come while a write held everything up.
-        if due == Err(CloseReason::NoPong)
-            && let Some(message) = socket.next().now_or_never()
-        {
-            return self.receive(socket, message).await;
-        }
-        match due? {
-            Act::Ping => {
-                let limit = self.subscription.subscriber.endpoint.limits.write_timeout;
-                match timeout(limit, socket.send(Message::Ping(Bytes::new()))).await {
-                    Ok(Ok(())) => Ok(()),
-                    Ok(Err(_)) => Err(CloseReason::ClientGone),
-                    Err(_) => Err(CloseReason::TooSlow),
-                }
-            }
-            Act::Nothing => Ok(()),
-        }
+    fn count_written(&mut self) {
+        let written = self.outgoing.take_written();
+        let metrics = &self.subscription.sessions.metrics;
+        let frames_sent = metrics.frames_sent.get_or_create(&self.on_endpoint());
+        frames_sent.inc_by(written);
     }
 
     fn on_endpoint(&self) -> OnEndpoint {
@@ -355,4 +338,18 @@ impl Live {
             endpoint: Shared(self.subscription.subscriber.endpoint.name.clone()),
         }
     }
+}
+
+/// Waits for what happens next on a socket.
+async fn turn(socket: &mut Socket, outgoing: &mut Outgoing, reading: bool) -> Turn {
+    poll_fn(|cx| {
+        if reading && let Poll::Ready(message) = socket.poll_next_unpin(cx) {
+            return Poll::Ready(Turn::Read(message));
+        }
+        if outgoing.is_empty() {
+            return Poll::Pending;
+        }
+        outgoing.poll_write(socket, cx).map(Turn::Written)
+    })
+    .await
 }

@@ -13,6 +13,7 @@ mod live;
 mod messages;
 mod open;
 mod origin;
+mod outgoing;
 mod permit;
 pub mod preview;
 mod refuse;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use hyper::upgrade::OnUpgrade;
 use tracing::debug;
 
-use super::{CloseReason, permit::Denied, socket};
-use crate::{routes::Endpoint, wire::Peer};
+use super::{CloseReason, outgoing::Outgoing, permit::Denied, socket};
+use crate::{event::Offset, routes::Endpoint, wire::Peer};
 
 /// Why a client is turned away.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ pub(super) async fn turn_away(
     peer: Arc<Peer>,
 ) {
     match socket::socket(client, &endpoint).await {
-        Ok(socket) => socket::say_goodbye(socket, &reason).await,
+        Ok(socket) => socket::say_goodbye(socket, Outgoing::new(Offset::ZERO), &reason).await,
         Err(error) => debug!(%error, address = %peer.address, "Refused client gone"),
     }
 }

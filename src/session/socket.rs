@@ -17,7 +17,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::CloseReason;
+use super::{CloseReason, outgoing::Outgoing};
 use crate::{routes::Endpoint, upstream::Stream, wire::Wire};
 
 /// What is read at a time: zeroed at each read and kept by each idle session. A
@@ -25,7 +25,7 @@ use crate::{routes::Endpoint, upstream::Stream, wire::Wire};
 const READ: usize = 512;
 /// What several small frames are put together to before they are written.
 const WRITE: usize = 4 * 1024;
-/// How long a client may take to answer a close frame.
+/// How long a client may take to read the last frames and to answer the close frame.
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// A client's socket.
@@ -50,14 +50,16 @@ pub(super) async fn socket(client: OnUpgrade, endpoint: &Endpoint) -> io::Result
 /// Tungstenite refuses to queue more than this; a single frame of an event must fit.
 const MAX_WRITE_BUFFER: usize = 16 * 1024 * 1024;
 
-/// Sends the close frame and reads on until the client has answered, so that
-/// what it still sends does not reset the connection before it has read why.
-pub(super) async fn say_goodbye(mut socket: Socket, reason: &CloseReason) {
+/// Sends the last frames and the close frame, and reads on until the client has
+/// answered, so that what it still sends does not reset the connection before it
+/// has read why.
+pub(super) async fn say_goodbye(mut socket: Socket, mut last: Outgoing, reason: &CloseReason) {
     if *reason == CloseReason::ClientGone || *reason == CloseReason::TooSlow {
         return;
     }
     let goodbye = async {
         if *reason != CloseReason::ClientClosed {
+            last.write(&mut socket).await?;
             socket.close(Some(reason.frame())).await?;
         }
         if socket.is_terminated() {

@@ -8,6 +8,7 @@ mod identity;
 mod keys;
 mod legs;
 mod slow;
+mod turns;
 
 use serde_json::json;
 

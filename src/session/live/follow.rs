@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::{Duration, Instant};
 use tracing::debug;
 
-use super::{CloseReason, Live, Socket, open, scattered};
+use super::{CloseReason, Live, open, scattered};
 use crate::{
     frame::Client,
     hub::Subscriber,
@@ -14,6 +14,7 @@ use crate::{
 };
 
 impl Live {
+    /// Everybody goes home.
     pub(super) fn on_stop(&mut self) {
         let spread = self.tables.borrow().spread;
         self.go_home_within(CloseReason::GoingAway, spread);
@@ -24,15 +25,8 @@ impl Live {
         self.tables.has_changed().unwrap_or(false)
     }
 
-    pub(super) async fn on_new_table(
-        &mut self,
-        socket: &mut Socket,
-        gone: bool,
-    ) -> Result<(), CloseReason> {
-        if gone {
-            self.on_stop();
-            return Ok(());
-        }
+    /// Takes over the table of the moment.
+    pub(super) fn on_new_table(&mut self) {
         let table = self.tables.borrow_and_update().clone();
         let old = self.subscription.subscriber.clone();
         if let Some(reason) = self.adapt(&table) {
@@ -40,38 +34,27 @@ impl Live {
         }
         let swaps = table.swaps_after(self.generation);
         self.generation = table.generation;
-        if Arc::ptr_eq(&old, &self.subscription.subscriber) {
-            return Ok(());
+        if !Arc::ptr_eq(&old, &self.subscription.subscriber) {
+            self.turn_over(old, swaps);
         }
-        self.turn_over(socket, old, swaps).await
     }
 
     /// What was accepted since the first of the swaps may have been handed out by the
     /// old rules: from there on it is read from the feed again, each entry by the
     /// rules of its time.
-    async fn turn_over(
-        &mut self,
-        socket: &mut Socket,
-        old: Arc<Subscriber>,
-        swaps: &[Swap],
-    ) -> Result<(), CloseReason> {
+    fn turn_over(&mut self, old: Arc<Subscriber>, swaps: &[Swap]) {
         let offered = self.subscription.sessions.hub.handed_out();
         let since = swaps.first().map_or(offered, |swap| swap.since);
-        let (frames, was_behind) = old.outbox.cut_after(since);
-        self.write_new(socket, frames).await?;
-        if !was_behind {
-            self.sent = self.sent.max(offered.min(since));
-        }
+        self.outgoing.cut_after(since, &old.outbox, offered);
         let mut rules = old;
         for swap in swaps {
-            self.older.push_back((swap.since, rules.clone()));
+            self.outgoing.rules_until(swap.since, rules.clone());
             let mut endpoints = swap.endpoints.iter();
             let endpoint = endpoints.find(|endpoint| endpoint.name == rules.endpoint.name);
             rules = endpoint
                 .and_then(|endpoint| self.under(endpoint, &rules))
                 .unwrap_or(rules);
         }
-        Ok(())
     }
 
     fn go_home_within(&mut self, reason: CloseReason, spread: Duration) {

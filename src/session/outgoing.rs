@@ -1,0 +1,205 @@
+//! What is on its way to a client: taken from its outbox or read from the feed, at
+//! most an outbox full at a time, and written as fast as the client reads.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use futures_util::SinkExt;
+use tokio::time::{Duration, Instant};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+
+use super::{CloseReason, socket::Socket};
+use crate::{
+    event::{Entry, Offset},
+    feed::{Feed, Page},
+    hub::{self, Outbox, Subscriber},
+    metrics::{Because, Metrics},
+};
+
+/// Entries read from the feed at a time.
+const PAGE: usize = 128;
+
+/// The frames that are written next, and how far they reach in the feed.
+pub(super) struct Outgoing {
+    frames: VecDeque<Message>,
+    /// The socket holds bytes that are not written yet.
+    unflushed: bool,
+    /// When something was last written, or the first of these frames came.
+    moved: Instant,
+    /// Texts written that nobody has counted yet.
+    written: u64,
+    /// The last entry that was taken up, or was seen not to be for this session.
+    sent: Offset,
+    /// The rules of earlier tables, oldest first, and up to where in the feed each holds.
+    older: VecDeque<(Offset, Arc<Subscriber>)>,
+}
+
+impl Outgoing {
+    /// Nothing; entries up to `since` are not for this session.
+    pub(super) fn new(since: Offset) -> Self {
+        Self {
+            frames: VecDeque::new(),
+            unflushed: false,
+            moved: Instant::now(),
+            written: 0,
+            sent: since,
+            older: VecDeque::new(),
+        }
+    }
+
+    /// Whether everything is written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty() && !self.unflushed
+    }
+
+    /// How many frames are not written.
+    pub(super) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Puts a text behind what is there.
+    pub(super) fn text(&mut self, text: Utf8Bytes) {
+        self.begin();
+        self.frames.push_back(Message::Text(text));
+    }
+
+    /// Puts a ping before what is there: the answer is awaited from now on.
+    pub(super) fn ping(&mut self) {
+        self.begin();
+        self.frames.push_front(Message::Ping(Bytes::new()));
+    }
+
+    /// The socket has something to say itself, as the answer to a ping.
+    pub(super) fn flush(&mut self) {
+        self.begin();
+        self.unflushed = true;
+    }
+
+    /// How many texts were written since this was last asked.
+    pub(super) fn take_written(&mut self) -> u64 {
+        std::mem::take(&mut self.written)
+    }
+
+    /// When the client is too slow, if it takes nothing until then: each frame has
+    /// this much time.
+    pub(super) fn stalls_at(&self, limit: Duration) -> Option<Instant> {
+        (!self.is_empty()).then(|| self.moved + limit)
+    }
+
+    /// Writes until everything is written, with as few system calls as it fits in.
+    /// Whoever stops waiting loses nothing.
+    pub(super) async fn write(&mut self, socket: &mut Socket) -> Result<(), Error> {
+        poll_fn(|cx| self.poll_write(socket, cx)).await
+    }
+
+    /// As [`Self::write`].
+    pub(super) fn poll_write(
+        &mut self,
+        socket: &mut Socket,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        while !self.frames.is_empty() {
+            ready!(socket.poll_ready_unpin(cx))?;
+            if let Some(frame) = self.frames.pop_front() {
+                self.written += u64::from(frame.is_text());
+                self.unflushed = true;
+                self.moved = Instant::now();
+                socket.start_send_unpin(frame)?;
+            }
+        }
+        if self.unflushed {
+            ready!(socket.poll_flush_unpin(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Puts frames of the outbox behind what is there, but not what is there already.
+    pub(super) fn take_new(&mut self, frames: VecDeque<hub::Outgoing>) {
+        for frame in frames {
+            if frame.offset > self.sent {
+                self.sent = frame.offset;
+                self.text(frame.text);
+            }
+        }
+    }
+
+    /// Takes what waits up to a place in the feed; from there on it is read again.
+    /// `offered` is how far the feed had been handed out before.
+    pub(super) fn cut_after(&mut self, since: Offset, outbox: &Outbox, offered: Offset) {
+        let (frames, was_behind) = outbox.cut_after(since);
+        self.take_new(frames);
+        if !was_behind {
+            self.sent = self.sent.max(offered.min(since));
+        }
+    }
+
+    /// Entries up to a place, and after those of earlier rules, are read by these rules.
+    pub(super) fn rules_until(&mut self, until: Offset, rules: Arc<Subscriber>) {
+        self.older.push_back((until, rules));
+    }
+
+    /// What the feed has after what is there.
+    pub(super) fn read_on(&self, feed: &Feed) -> Page {
+        feed.after(self.sent, PAGE)
+    }
+
+    /// Puts as much of a page behind what is there as fits in an outbox; the outbox
+    /// wakes again if that was not all. Ephemeral events are never replayed.
+    pub(super) fn catch_up(
+        &mut self,
+        page: Page,
+        subscriber: &Subscriber,
+        metrics: &Metrics,
+    ) -> Result<(), CloseReason> {
+        let endpoint = &subscriber.endpoint;
+        let Page::Entries { entries, reached } = page else {
+            let dropped = &metrics.deliveries_dropped;
+            Because::count(dropped, &endpoint.name, "history_lost");
+            return Err(CloseReason::HistoryLost);
+        };
+        let mut bytes = 0;
+        for entry in &entries {
+            if let Some(text) = self.frame(entry, subscriber) {
+                // A frame larger than the whole outbox may pass when it is alone.
+                if bytes > 0 && bytes + text.len() > endpoint.limits.outbox_bytes {
+                    subscriber.outbox.fall_behind();
+                    return Ok(());
+                }
+                bytes += text.len();
+                self.text(text);
+            }
+            self.sent = entry.position.offset;
+        }
+        self.sent = reached;
+        if entries.len() == PAGE {
+            self.older.retain(|(until, _)| *until > reached);
+            subscriber.outbox.fall_behind();
+        } else {
+            self.older.clear();
+        }
+        Ok(())
+    }
+
+    /// The frame of an entry that is read from the feed, by the rules of its time.
+    fn frame(&self, entry: &Entry, current: &Subscriber) -> Option<Utf8Bytes> {
+        if entry.event.ephemeral {
+            return None;
+        }
+        let mut older = self.older.iter();
+        let rules = older.find(|(until, _)| entry.position.offset <= *until);
+        let rules = rules.map_or(current, |(_, subscriber)| subscriber);
+        rules.frame(&entry.event)
+    }
+
+    fn begin(&mut self) {
+        if self.is_empty() {
+            self.moved = Instant::now();
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Everybody has a turn: a client that does not read holds nothing up but its own
+//! frames.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::{Message as Frame, protocol::Role};
+
+use super::{
+    at_least, endpoint,
+    slow::{burst, frame, slow_reader},
+};
+use crate::harness::{Client, Stage, TOKEN_SECRET, handshake, jwt, now, until};
+
+/// A client that reads nothing after its handshake.
+async fn deaf(stage: &Stage, token: &str) -> Client {
+    let mut client = Client::connect_narrow(stage.outrigger.addr()).await;
+    let target = format!("/ws/news?token={token}");
+    client.send(handshake(&target, &[])).await;
+    assert_eq!(client.response("GET").await.status(), 101);
+    client
+}
+
+fn closed_as(reason: &str) -> String {
+    format!("outrigger_sessions_closed_total{{reason=\"{reason}\"}}")
+}
+
+#[tokio::test]
+async fn who_does_not_read_is_heard_and_ends_with_its_token() {
+    let call =
+        "heartbeat = \"1s\"\n[[endpoint.actions]]\nwhen = {}\ncall = { path = \"/api/heard/\" }\n";
+    let stage = Stage::new(&endpoint(call)).await;
+    let exp = now() + 6;
+    let token = jwt(TOKEN_SECRET, &json!({"user_id": 1, "exp": exp}));
+    let client = deaf(&stage, &token).await;
+    let mut quick = stage.open("/ws/news", 2).await;
+    burst(&stage, &mut quick, 150).await;
+    let (stream, unread) = client.into_tcp();
+    let mut socket =
+        tokio_tungstenite::WebSocketStream::from_partially_read(stream, unread, Role::Client, None)
+            .await;
+    futures_util::SinkExt::send(&mut socket, Frame::text("{}"))
+        .await
+        .unwrap();
+    let heard = || async { !stage.app.seen().is_empty() };
+    until("the message to be heard", heard).await;
+    assert_eq!(stage.app.seen()[0].target(), "/api/heard/");
+    stage
+        .outrigger
+        .metric_becomes(&closed_as("token_expired"), 1.0)
+        .await;
+    assert!(now() >= exp);
+}
+
+#[tokio::test]
+async fn who_does_not_read_goes_home_with_the_others() {
+    let stage = Stage::with(
+        crate::harness::App::answering(|_| crate::harness::ok("{}")).await,
+        "[stop]\nspread = \"0s\"\n",
+        &endpoint(""),
+    )
+    .await;
+    let _client = deaf(&stage, &crate::harness::token(1)).await;
+    let mut quick = stage.open("/ws/news", 2).await;
+    burst(&stage, &mut quick, 150).await;
+    stage.outrigger.rewrite(&stage.config(""));
+    assert_eq!(quick.closed().await, super::closed(1012, "service restart"));
+    at_least(&stage, &closed_as("moved"), 1.0).await;
+    drop(quick);
+    stage
+        .outrigger
+        .metric_becomes(&closed_as("moved"), 2.0)
+        .await;
+}
+
+#[tokio::test]
+async fn who_reads_slowly_but_reads_stays() {
+    let limits = "heartbeat = \"1s\"\n[endpoint.limits]\nwrite_timeout = \"3s\"\n";
+    let stage = Stage::new(&endpoint(limits)).await;
+    let slow = slow_reader(&stage, 1).await;
+    let mut quick = stage.open("/ws/news", 2).await;
+    tokio::join!(burst(&stage, &mut quick, 200), read_slowly(slow, 200));
+}
+
+/// Reads at the pace of a slow line: all of it takes longer than one write may, and
+/// so does what is read from the feed at a time.
+async fn read_slowly(mut client: Client, count: u64) {
+    let mut next = 0;
+    while next < count {
+        let (first, payload) = frame(&mut client).await;
+        if first == 0x89 {
+            // A pong, masked with zeros.
+            client.send(b"\x8A\x80\0\0\0\0").await;
+            continue;
+        }
+        assert_eq!(first, 0x81, "after {next}");
+        let frame: Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!(frame["n"]["at"], next);
+        next += 1;
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+}
+
+#[tokio::test]
+async fn who_stops_reading_is_too_slow() {
+    let limits = "[endpoint.limits]\nwrite_timeout = \"1s\"\n";
+    let stage = Stage::new(&endpoint(limits)).await;
+    let _slow = slow_reader(&stage, 1).await;
+    let mut quick = stage.open("/ws/news", 2).await;
+    burst(&stage, &mut quick, 200).await;
+    stage
+        .outrigger
+        .metric_becomes(&closed_as("too_slow"), 1.0)
+        .await;
+    stage.tell("news", "news", &json!({"n": 1})).await;
+    assert_eq!(quick.json().await["n"], 1);
+}
