@@ -30,7 +30,7 @@ pub struct Settings {
     /// Between two pieces of a body, either way.
     pub idle_timeout: Duration,
     /// How long an unused connection is kept. Below the app server's own
-    /// keep-alive (uvicorn: 5 s), so that it is we who close first.
+    /// keep-alive (gunicorn: 2 s, uvicorn: 5 s), so that it is we who close first.
     pub keep_alive: Duration,
     /// Connections open at the same time, tunnels not counted.
     pub max_connections: usize,
