@@ -3,6 +3,7 @@
 //! It knows HTTP and nothing of what is forwarded or why.
 
 mod address;
+mod alive;
 mod body;
 mod call;
 mod dial;
@@ -12,6 +13,7 @@ mod pool;
 use std::time::Duration;
 
 pub use address::{Address, NotAnAddress};
+pub use alive::tune;
 pub use body::{BoxError, Progress, RequestBody};
 pub use call::{CallError, CallRequest, CallResponse};
 pub use dial::Stream;
