@@ -324,3 +324,15 @@ async fn a_refusal_that_could_be_read_in_two_ways_is_a_bad_gateway() {
         assert_eq!(client.response("GET").await.status(), 502, "{headers}");
     }
 }
+
+#[tokio::test]
+async fn a_refusal_by_a_broken_app_is_the_apps_fault() {
+    let (outrigger, _app, mut client, mut connection) = asked(HANDSHAKE).await;
+    connection.request_head().await;
+    connection
+        .send("HTTP/1.1 500 Oh No\r\nContent-Length: 2\r\n\r\nno")
+        .await;
+    assert_eq!(client.response("GET").await.status(), 500);
+    let fault = "outrigger_requests_total{status=\"500\",fault=\"app\"}";
+    outrigger.metric_becomes(fault, 1.0).await;
+}

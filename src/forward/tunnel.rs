@@ -113,6 +113,7 @@ impl Tunnel {
         }
         if self.is_websocket {
             timeout(FRAME_END, pump.end_with(FAREWELL)).await??;
+            pump.linger().await;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use super::{Door, Limits, slots::Slot};
 use crate::{
     metrics::Ended,
     service::Service,
-    upstream::Stream,
+    upstream::{self, Stream},
     wire::{Interim, Peer, Phase, Wire},
 };
 
@@ -62,7 +62,7 @@ pub(super) async fn serve(accepted: Accepted, service: Arc<Service>, stop: Cance
 }
 
 async fn open(tcp: TcpStream, tls: Option<TlsAcceptor>, limits: &Limits) -> io::Result<Stream> {
-    tcp.set_nodelay(true)?;
+    upstream::tune(&tcp, limits.write_timeout)?;
     let Some(tls) = tls else {
         return Ok(Stream::Tcp(tcp));
     };

@@ -94,8 +94,7 @@ impl Finish {
             .response_seconds
             .observe(self.began.elapsed().as_secs_f64());
         self.status = status;
-        let bad = status.is_client_error() || status.is_server_error();
-        self.fault = if bad { fault } else { "none" };
+        self.fault = fault;
     }
 }
 

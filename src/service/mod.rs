@@ -43,8 +43,38 @@ pub struct Service {
     access_log: bool,
 }
 
-/// A response and whose doing it is if it is an error.
-type Answer = (Response<Body>, &'static str);
+/// A response and whose it is.
+type Answer = (Response<Body>, Origin);
+
+/// Who made a response, and so whose doing it is if it is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// The app.
+    App,
+    /// This program, by itself.
+    Own,
+    /// This program, because there is none of the app's.
+    Fault(&'static str),
+}
+
+impl Origin {
+    /// `app`, `client`, `outrigger` or `none`, as the metric says it.
+    fn fault(self, status: StatusCode) -> &'static str {
+        match self {
+            _ if status.as_u16() < 400 => "none",
+            Self::Fault(side) => side,
+            _ if status.is_client_error() => "client",
+            Self::App => "app",
+            // These two tell of the app's own (RFC 9110, section 15.6).
+            Self::Own
+                if [StatusCode::BAD_GATEWAY, StatusCode::GATEWAY_TIMEOUT].contains(&status) =>
+            {
+                "app"
+            }
+            Self::Own => "outrigger",
+        }
+    }
+}
 
 impl Service {
     /// Puts the rooms together.
@@ -90,10 +120,10 @@ impl Service {
         if self.access_log {
             finish.log(&request, id);
         }
-        let (response, fault) = self.answer(request, &peer).await;
+        let (response, origin) = self.answer(request, &peer).await;
         // What the app said before goes out before, and not into the body.
         peer.interim.drained().await;
-        finish.head(response.status(), fault);
+        finish.head(response.status(), origin.fault(response.status()));
         response.map(|body| Tracked::new(body, finish))
     }
 
@@ -120,7 +150,7 @@ impl Service {
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
-            return (response, "client");
+            return (response, Origin::Fault("client"));
         }
         let dropped = forward::drop_underscored(&mut head.headers);
         if dropped > 0 {
@@ -141,27 +171,23 @@ impl Service {
                     .sessions
                     .open(&table, (endpoint, params), request, peer);
                 match Box::pin(opened).await {
-                    Opened::Answered(response) => (response, "client"),
+                    Opened::Answered(response) => (response, Origin::Own),
                     Opened::Relay(request, held) => {
                         Box::pin(self.tunnel(&table, request, peer, Some(held))).await
                     }
                 }
             }
-            Route::Webhook => (self.webhook(&table, request).await, "client"),
-            Route::Flags => (Box::pin(self.flags(&table, request, peer)).await, "client"),
+            Route::Webhook => (self.webhook(&table, request).await, Origin::Own),
+            Route::Flags => (
+                Box::pin(self.flags(&table, request, peer)).await,
+                Origin::Own,
+            ),
         }
     }
 
     async fn forward(&self, table: &RouteTable, request: Request<Incoming>, peer: &Peer) -> Answer {
         match forward::forward(&table.app, request, peer, &table.trusted).await {
-            Ok(response) => {
-                let fault = if response.status().is_server_error() {
-                    "app"
-                } else {
-                    "client"
-                };
-                (response.map(Body::App), fault)
-            }
+            Ok(response) => (response.map(Body::App), Origin::App),
             Err(fault) => no_answer(&fault, peer),
         }
     }
@@ -174,7 +200,7 @@ impl Service {
         held: Option<Box<Held>>,
     ) -> Answer {
         match forward::open(&table.app, request, peer, &table.trusted).await {
-            Ok(Tunnelled::Refused(response)) => (response.map(Body::App), "client"),
+            Ok(Tunnelled::Refused(response)) => (response.map(Body::App), Origin::App),
             Ok(Tunnelled::Switched(response, tunnel)) => {
                 let (metrics, peer) = (self.metrics.clone(), peer.clone());
                 let home = self.sessions.home();
@@ -185,7 +211,7 @@ impl Service {
                     }
                     drop(carried);
                 });
-                (response.map(|()| Body::EMPTY), "none")
+                (response.map(|()| Body::EMPTY), Origin::App)
             }
             Err(fault) => no_answer(&fault, peer),
         }
@@ -228,8 +254,33 @@ fn no_answer(fault: &Fault, peer: &Peer) -> Answer {
             .headers_mut()
             .insert(http::header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    (response, side)
+    (response, Origin::Fault(side))
 }
 
 /// How long a whole body of ours may take to come.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_the_doing_of_who_made_it() {
+        for (origin, status, fault) in [
+            (Origin::App, 101, "none"),
+            (Origin::App, 302, "none"),
+            (Origin::App, 404, "client"),
+            (Origin::App, 503, "app"),
+            (Origin::Own, 200, "none"),
+            (Origin::Own, 400, "client"),
+            (Origin::Own, 503, "outrigger"),
+            (Origin::Own, 502, "app"),
+            (Origin::Fault("client"), 400, "client"),
+            (Origin::Fault("outrigger"), 503, "outrigger"),
+            (Origin::Fault("app"), 504, "app"),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(origin.fault(status), fault, "{origin:?} {status}");
+        }
+    }
+}

@@ -7,6 +7,7 @@ use std::{
     pin::Pin,
     sync::{Arc, OnceLock},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
@@ -16,7 +17,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, TlsStream};
 
-use super::Address;
+use super::{Address, tune};
 
 /// An open connection, whichever way it goes.
 #[derive(Debug)]
@@ -29,17 +30,17 @@ pub enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Opens a connection. The caller sets the time limit.
+/// Opens a connection. The caller sets the time limit; `patience` is as in [`tune`].
 ///
 /// # Errors
 /// What the system or the TLS handshake says.
-pub(super) async fn dial(address: &Address) -> io::Result<Stream> {
+pub(super) async fn dial(address: &Address, patience: Duration) -> io::Result<Stream> {
     match address {
-        Address::Tcp { host, port } => Ok(Stream::Tcp(connect(host, *port).await?)),
+        Address::Tcp { host, port } => Ok(Stream::Tcp(connect(host, *port, patience).await?)),
         Address::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await?)),
         Address::Tls { host, port } => {
             let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-            let tcp = connect(host, *port).await?;
+            let tcp = connect(host, *port, patience).await?;
             let connector = TlsConnector::from(client_config()?);
             let tls = connector.connect(name, tcp).await?;
             Ok(Stream::Tls(Box::new(tls.into())))
@@ -47,12 +48,12 @@ pub(super) async fn dial(address: &Address) -> io::Result<Stream> {
     }
 }
 
-async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+async fn connect(host: &str, port: u16, patience: Duration) -> io::Result<TcpStream> {
     let tcp = match host.parse::<IpAddr>() {
         Ok(address) => TcpStream::connect((address, port)).await?,
         Err(_) => TcpStream::connect((host, port)).await?,
     };
-    tcp.set_nodelay(true)?;
+    tune(&tcp, patience)?;
     Ok(tcp)
 }
 

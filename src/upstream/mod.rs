@@ -3,6 +3,7 @@
 //! It knows HTTP and nothing of what is forwarded or why.
 
 mod address;
+mod alive;
 mod body;
 mod call;
 mod dial;
@@ -12,6 +13,7 @@ mod pool;
 use std::time::Duration;
 
 pub use address::{Address, NotAnAddress};
+pub use alive::tune;
 pub use body::{BoxError, Progress, RequestBody};
 pub use call::{CallError, CallRequest, CallResponse};
 pub use dial::Stream;
@@ -30,7 +32,7 @@ pub struct Settings {
     /// Between two pieces of a body, either way.
     pub idle_timeout: Duration,
     /// How long an unused connection is kept. Below the app server's own
-    /// keep-alive (uvicorn: 5 s), so that it is we who close first.
+    /// keep-alive (gunicorn: 2 s, uvicorn: 5 s), so that it is we who close first.
     pub keep_alive: Duration,
     /// Connections open at the same time, tunnels not counted.
     pub max_connections: usize,

@@ -224,11 +224,12 @@ impl Upstream {
     async fn dial(&self, pooled: bool) -> Result<Box<Connection>, SendError> {
         let address = &self.settings.address;
         let limit = self.settings.connect_timeout;
+        let patience = self.settings.response_timeout;
         let failed = |reason: String| SendError::Connect {
             address: address.to_string(),
             reason,
         };
-        let stream = match timeout(limit, dial::dial(address)).await {
+        let stream = match timeout(limit, dial::dial(address, patience)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(failed(error.to_string())),
             Err(_) => return Err(failed(format!("not connected within {limit:?}"))),

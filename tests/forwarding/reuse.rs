@@ -244,3 +244,21 @@ async fn open_connections_to_the_app_are_counted() {
         .metric_becomes("outrigger_app_connections", 0.0)
         .await;
 }
+
+/// gunicorn closes what was unused for 2 s: a request that meets that is lost, so
+/// it is Outrigger who closes first.
+#[tokio::test]
+async fn an_unused_connection_is_closed_before_gunicorn_would() {
+    let app = App::start().await;
+    let outrigger = Outrigger::start(&app.config()).await;
+    let mut client = outrigger.connect().await;
+    client.send(GET).await;
+    let mut connection = app.accept().await;
+    connection.request().await;
+    connection.send(OK).await;
+    client.response("GET").await;
+    tokio::time::sleep(std::time::Duration::from_millis(1600)).await;
+    client.send(GET).await;
+    app.accept().await.request().await;
+    assert_eq!(connection.end().await, End::Close);
+}

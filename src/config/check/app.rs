@@ -26,7 +26,9 @@ pub(super) fn app(raw: &raw::App, over: &Overrides) -> Settings {
         idle_timeout: raw
             .idle_timeout
             .map_or(Duration::from_secs(300), |wait| wait.0),
-        keep_alive: raw.keep_alive.map_or(Duration::from_secs(3), |wait| wait.0),
+        keep_alive: raw
+            .keep_alive
+            .map_or(Duration::from_millis(1500), |wait| wait.0),
         max_connections: raw.max_connections.map_or(512, Count::get),
     }
 }
