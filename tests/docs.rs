@@ -215,7 +215,7 @@ fn close_codes_are_as_the_code_says() {
 #[test]
 fn refusals_are_as_the_code_says() {
     let mut words = quoted(
-        include_str!("../src/session/open.rs"),
+        include_str!("../src/session/refuse.rs"),
         "fn metric",
         "\n    }\n",
     );
