@@ -278,42 +278,52 @@ async fn both_secrets_hold_while_one_is_exchanged() {
     }
 }
 
-/// While sessions go home, a connection that is still open is told to come back.
+/// A message that was under way when the stop began is taken, and reaches those who
+/// are still here; one whose head comes after that is told to come back.
 #[tokio::test]
-async fn a_process_that_stops_takes_no_events() {
+async fn a_process_that_stops_takes_what_was_under_way_and_no_more() {
     let stop = "[stop]\nnotice = \"0s\"\nspread = \"3s\"\ndeadline = \"8s\"\n";
-    let app = App::start().await;
+    let app = App::answering(|_| ok("{}")).await;
     let mut stage = Stage::with(app, stop, ENDPOINTS).await;
-    // A request in flight keeps its connection, and thereby the process.
-    let mut held = stage.outrigger.connect().await;
-    held.send("GET /held HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    let mut app = stage.app.accept().await;
-    app.request().await;
+    let mut sockets = Vec::new();
+    for user in 0..10 {
+        sockets.push(stage.open("/ws/a", user).await);
+    }
     let body = br#"{"type": "x", "topics": ["shared"]}"#;
-    let mut client = stage.outrigger.connect().await;
-    let headers = webhook_headers(HOOK_SECRET, "m", body);
-    let head = format!(
-        "POST /outrigger/events HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n{headers}\r\n",
-        body.len()
+    let head = |id: &str| {
+        let headers = webhook_headers(HOOK_SECRET, id, body);
+        let length = body.len();
+        format!(
+            "POST /outrigger/events HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n{headers}"
+        )
+    };
+    let (mut early, mut late) = (
+        stage.outrigger.connect().await,
+        stage.outrigger.connect().await,
     );
-    // The head has come before the stop, the body comes after it.
-    client.send(&head).await;
-    stage
-        .outrigger
-        .metric_becomes("outrigger_requests_in_flight", 2.0)
-        .await;
+    early.send(head("early") + "\r\n").await;
+    late.send(head("late")).await;
+    let in_flight = "outrigger_requests_in_flight";
+    stage.outrigger.metric_becomes(in_flight, 1.0).await;
     stage.outrigger.signal("TERM").await;
     stage
         .outrigger
         .metric_becomes("outrigger_stop_phase", 3.0)
         .await;
-    client.send(body).await;
-    let answer = client.response("POST").await;
-    assert_eq!(
-        (answer.status(), answer.header("retry-after").is_some()),
-        (503, true)
-    );
-    app.send(ok("held")).await;
-    assert_eq!(held.response("GET").await.body, b"held");
+    early.send(body).await;
+    assert_eq!(early.response("POST").await.status(), 202);
+    late.try_send([b"\r\n", &body[..]].concat()).await.ok();
+    if let Some(answer) = late.next_response("POST").await {
+        assert_eq!(
+            (answer.status(), answer.header("retry-after").is_some()),
+            (503, true)
+        );
+    }
+    let mut heard = 0;
+    for socket in &mut sockets {
+        heard += usize::from(matches!(socket.frame().await, Some(frame) if frame.is_text()));
+    }
+    assert!(heard > 0, "nobody was left to hear it");
+    drop((sockets, early, late));
     assert!(stage.outrigger.exit().await.success());
 }

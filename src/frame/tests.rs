@@ -1,3 +1,5 @@
+//! What templates promise.
+
 use std::sync::Arc;
 
 use serde_json::{json, value::RawValue};

@@ -119,6 +119,7 @@ async fn who_falls_out_of_the_memory_is_told_and_counted() {
     assert_eq!(quick.json().await["n"], 1);
 }
 
+/// What nobody has seen yet is not pushed out of the memory: such a batch is refused.
 #[tokio::test]
 async fn nothing_is_skipped_in_silence_where_a_batch_is_larger_than_the_memory() {
     let stage = forgetful(20).await;
