@@ -177,10 +177,11 @@ impl Reloader {
             since: self.rooms.feed.head().offset,
             endpoints: table.endpoints.clone(),
         });
-        if !Arc::ptr_eq(&old.app, &table.app) {
+        let moved = !Arc::ptr_eq(&old.app, &table.app);
+        self.tables.send_replace(Arc::new(table));
+        if moved {
             old.app.retire();
         }
-        self.tables.send_replace(Arc::new(table));
         state.stop = settings.stop.clone();
         drop(state);
         let status = FileStatus::in_force(self.path.as_deref());

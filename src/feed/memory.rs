@@ -89,6 +89,11 @@ impl Feed {
         Ok(appended)
     }
 
+    /// The most events that can ever be appended at once.
+    pub fn max_batch(&self) -> usize {
+        self.settings.max_events
+    }
+
     /// Takes nothing from now on.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
@@ -170,12 +175,6 @@ impl Log {
     fn check_room(&self, settings: &Settings, events: &[Event]) -> Result<(), Unavailable> {
         let waiting = usize::try_from(self.head.1 - self.handed_out.1).unwrap_or(usize::MAX);
         let bytes: usize = events.iter().map(cost).sum();
-        if events.len() > settings.max_events {
-            return Err(Unavailable {
-                reason: "more events at once than feed.memory.max_events; send fewer",
-                retry_after: Duration::from_secs(1),
-            });
-        }
         let fits = waiting + events.len() <= settings.max_events
             && (self.waiting == 0 || self.waiting + bytes <= settings.max_bytes);
         fits.then_some(()).ok_or(Unavailable {

@@ -260,17 +260,17 @@ impl Source {
                 }
             }
         }
-        if !events.is_empty() {
-            self.append(events).await;
+        for batch in events.chunks(self.feed.max_batch()) {
+            self.append(batch).await;
         }
         if let Some(cursor) = cursor {
             self.cursor.set(cursor);
         }
     }
 
-    async fn append(&self, events: Vec<Event>) {
+    async fn append(&self, events: &[Event]) {
         loop {
-            match self.feed.append(events.clone()).await {
+            match self.feed.append(events.to_vec()).await {
                 Ok(appended) => {
                     return appended.iter().for_each(|appended| self.count(appended));
                 }

@@ -101,7 +101,7 @@ pub async fn receive(
     };
     match take(feed, items).await {
         Ok(outcomes) => answer(&outcomes, metrics),
-        Err(unavailable) => refuse(&unavailable.into(), metrics),
+        Err(refusal) => refuse(&refusal, metrics),
     }
 }
 
@@ -138,7 +138,14 @@ fn open(
 }
 
 /// Puts the events on the feed: all that are valid, in their order, or none.
-async fn take(feed: &Feed, items: Vec<Item>) -> Result<Vec<Outcome>, Unavailable> {
+async fn take(feed: &Feed, items: Vec<Item>) -> Result<Vec<Outcome>, Refusal> {
+    let most = feed.max_batch();
+    if items.len() > most {
+        return Err(Refusal::Body {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            text: format!("the feed keeps {most} events: send no more than that at once"),
+        });
+    }
     let mut events = Vec::with_capacity(items.len());
     let mut outcomes: Vec<Outcome> = items
         .into_iter()

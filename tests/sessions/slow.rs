@@ -128,8 +128,8 @@ async fn nothing_is_skipped_in_silence_where_a_batch_is_larger_than_the_memory()
         .map(|n| json!({"type": "news", "topics": ["news"], "data": {"n": n}}))
         .collect();
     let refused = stage.post(&json!({ "events": events })).await;
-    assert_eq!(refused.status(), 503);
-    assert!(refused.text().contains("max_events"), "{}", refused.text());
+    assert_eq!(refused.status(), 413);
+    assert!(refused.text().contains("20 events"), "{}", refused.text());
     stage.tell_many("news", "news", 50..70).await;
     for n in 50..70 {
         assert_eq!(socket.json().await["n"], n);
