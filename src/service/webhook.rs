@@ -31,16 +31,17 @@ impl Service {
             return reply::text(http::StatusCode::NOT_FOUND, "No webhook is configured.\n");
         };
         let (head, body) = request.into_parts();
-        let admitted = self.is_open().and_then(|()| webhook::admit(rules, &head));
+        // What had begun before the door closed is still taken: the feed is open as
+        // long as there are sessions to hear it.
+        let admitted = match self.door.is_cancelled() {
+            true => Err(Refusal::Unavailable(STOPPING)),
+            false => webhook::admit(rules, &head),
+        };
         if let Err(refusal) = admitted {
             return webhook::refuse(&refusal, &self.metrics).map(Body::from);
         }
         let reading = Limited::new(body, rules.max_body).collect();
         let response = match timeout(BODY_TIMEOUT, reading).await {
-            // The stop may have begun while the body came.
-            Ok(Ok(_)) if self.door.is_cancelled() => {
-                webhook::refuse(&Refusal::Unavailable(STOPPING), &self.metrics)
-            }
             Ok(Ok(body)) => {
                 let now = SystemTime::now();
                 webhook::receive(
@@ -59,12 +60,5 @@ impl Service {
             Ok(Err(_)) | Err(_) => webhook::refuse(&Refusal::TooSlow(BODY_TIMEOUT), &self.metrics),
         };
         response.map(Body::from)
-    }
-
-    fn is_open(&self) -> Result<(), Refusal> {
-        match self.door.is_cancelled() {
-            true => Err(Refusal::Unavailable(STOPPING)),
-            false => Ok(()),
-        }
     }
 }
