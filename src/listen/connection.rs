@@ -84,10 +84,14 @@ async fn converse(
         let (service, peer) = (service.clone(), peer.clone());
         async move { Ok::<_, Infallible>(service.serve(request, peer).await) }
     });
-    let connection = http1::Builder::new()
+    let mut server = http1::Builder::new();
+    if limits.max_headers != HYPER_MAX_HEADERS {
+        // Only without a number of ours does hyper parse on its stack.
+        server.max_headers(limits.max_headers);
+    }
+    let connection = server
         .preserve_header_case(true)
         .auto_date_header(false)
-        .max_headers(limits.max_headers)
         .max_header_size(limits.max_header_bytes)
         .max_buf_size(limits.max_header_bytes.max(MIN_BUFFER))
         .serve_connection(TokioIo::new(wire), answer)
@@ -122,5 +126,7 @@ async fn converse(
     }
 }
 
+/// hyper's own limit of header lines.
+const HYPER_MAX_HEADERS: usize = 100;
 /// hyper's own least size of a read buffer.
 const MIN_BUFFER: usize = 8 * 1024;

@@ -94,7 +94,6 @@ impl Connection {
         let open = Open::begin(metrics);
         let (sender, driver) = http1::Builder::new()
             .preserve_header_case(true)
-            .max_headers(256)
             .handshake(TokioIo::new(stream))
             .await?;
         Ok(Self {
