@@ -96,6 +96,32 @@ impl CloseReason {
         }
     }
 
+    /// Whether the client is asked to come back: it leaves with all that was for it.
+    pub(super) fn is_going_home(&self) -> bool {
+        matches!(self, Self::Moved | Self::GoingAway)
+    }
+
+    /// Whether what the client said before still counts: not if it broke the rules, or
+    /// may no longer say anything.
+    pub(super) fn hears_out(&self) -> bool {
+        match self {
+            Self::ClientClosed
+            | Self::ClientGone
+            | Self::NoPong
+            | Self::TooSlow
+            | Self::HistoryLost
+            | Self::Moved
+            | Self::GoingAway => true,
+            Self::Protocol
+            | Self::NotUtf8
+            | Self::TooLarge
+            | Self::Binary
+            | Self::TooFast
+            | Self::TokenExpired(_)
+            | Self::Refused(..) => false,
+        }
+    }
+
     /// The frame that tells the client.
     pub(super) fn frame(&self) -> CloseFrame {
         CloseFrame {

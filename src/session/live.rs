@@ -177,19 +177,27 @@ impl Live {
         Ok(())
     }
 
-    async fn end(mut self, socket: Socket, reason: &CloseReason) {
+    /// Says goodbye, and meanwhile does what the client has asked for before.
+    async fn end(mut self, mut socket: Socket, reason: &CloseReason) {
         self.count_written();
+        let mut last = Outgoing::new(Offset::ZERO);
+        if reason.is_going_home() {
+            // A fault shows again when the rest is written.
+            drop(self.on_outbox(&mut socket));
+            std::mem::swap(&mut last, &mut self.outgoing);
+        }
         let left = self.outgoing.len() + self.subscription.subscriber.outbox.len();
         if left > 0 {
             debug!(left, "Frames were not written before the session ended");
         }
         let (work, desk) = (std::mem::take(&mut self.work), self.desk());
-        let outgoing = Outgoing::new(Offset::ZERO);
+        let finish = async {
+            if reason.hears_out() {
+                work.finish(desk).await;
+            }
+        };
         drop(self);
-        tokio::join!(
-            socket::say_goodbye(socket, outgoing, reason),
-            work.finish(desk)
-        );
+        tokio::join!(socket::say_goodbye(socket, last, reason), finish);
     }
 
     fn desk(&self) -> Desk {

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, pin::Pin, sync::Arc};
 use http::{HeaderValue, header::CONTENT_TYPE};
 use serde_json::Value;
 use smallvec::SmallVec;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant, timeout};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tracing::debug;
 
@@ -23,6 +23,8 @@ use crate::{
 
 /// Messages of one session that may wait for their turn.
 const MAX_WAITING: usize = 16;
+/// How long a session's last messages may take once it has ended.
+const FINISH: Duration = Duration::from_secs(5);
 /// The largest answer of the app that is read after a call.
 const MAX_ANSWER: usize = 64 * 1024;
 
@@ -74,17 +76,22 @@ impl Work {
         reply
     }
 
-    /// Does what is left without anybody to reply to: a client that said something
-    /// and left is heard all the same.
+    /// Does what is left without anybody to reply to, within a time: a client that said
+    /// something and left is heard all the same.
     pub(super) async fn finish(mut self, desk: Desk) {
-        loop {
-            if self.is_due() {
-                self.start(desk.clone());
+        let all = async {
+            loop {
+                if self.is_due() {
+                    self.start(desk.clone());
+                }
+                if self.current.is_none() {
+                    return;
+                }
+                self.done().await;
             }
-            if self.current.is_none() {
-                return;
-            }
-            self.done().await;
+        };
+        if timeout(FINISH, all).await.is_err() {
+            debug!("Messages were not done with in time after a session ended");
         }
     }
 }
@@ -294,7 +301,6 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[tokio::test(start_paused = true)]
     async fn a_bucket_lets_bursts_and_then_the_rate_through() {

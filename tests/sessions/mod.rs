@@ -6,6 +6,7 @@ mod closing;
 mod doors;
 mod identity;
 mod keys;
+mod leaving;
 mod legs;
 mod slow;
 mod turns;
