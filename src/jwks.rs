@@ -54,19 +54,15 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether both follow the same document in the same way.
+    /// Whether both follow the same document.
+    pub fn same_document(&self, other: &Self) -> bool {
+        self.address == other.address && self.path == other.path
+    }
+
+    /// Whether both follow it in the same way, too.
     pub fn same_place(&self, other: &Self) -> bool {
-        let place = |settings: &Self| {
-            let Self {
-                address,
-                path,
-                refresh,
-                cooldown,
-                keys: _,
-            } = settings.clone();
-            (address, path, refresh, cooldown)
-        };
-        place(self) == place(other)
+        let pace = |settings: &Self| (settings.refresh, settings.cooldown);
+        self.same_document(other) && pace(self) == pace(other)
     }
 
     /// The server, as one to connect to.

@@ -279,14 +279,20 @@ impl Rooms {
         if let Some(running) = running.as_ref().filter(same) {
             return Some(running.handle.clone());
         }
+        let old = running.take().map(|running| running.settings);
         *running = wanted.map(|wanted| {
+            let mut wanted = wanted.clone();
+            // The keys of this very document stay, at whatever pace it is fetched.
+            if let Some(old) = old.filter(|old| old.same_document(&wanted)) {
+                wanted.keys = old.keys;
+            }
             let upstream = Upstream::new(wanted.upstream(), self.metrics.clone());
             let handle = Jwks::new(wanted.clone(), upstream, self.metrics.clone());
             let stop = self.stop.child_token();
             let (task, token) = (handle.clone(), stop.clone());
             self.tracker.spawn(async move { task.run(token).await });
             Running {
-                settings: wanted.clone(),
+                settings: wanted,
                 handle,
                 _stop: stop.drop_guard(),
             }

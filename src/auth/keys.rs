@@ -9,6 +9,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use aws_lc_rs::digest::{SHA256, digest};
 use jsonwebtoken::{AlgorithmFamily, DecodingKey};
 
 use super::{Algorithm, Rejected, crypto, jwk, jws::Signed, pem};
@@ -20,8 +21,9 @@ pub struct KeySet(Arc<Shared>);
 
 struct Shared {
     keys: RwLock<Arc<[Key]>>,
-    /// Whether [`KeySet::replace`] fills it, so that an unknown key may yet come.
-    published: bool,
+    /// The digest of what it was read from; none if [`KeySet::replace`] fills it, so
+    /// that an unknown key may yet come.
+    origin: Option<[u8; 32]>,
 }
 
 /// One key for one algorithm.
@@ -47,7 +49,8 @@ impl KeySet {
             return Err(NotAKey("the secret is empty, so anybody could sign".into()));
         }
         let key = DecodingKey::from_secret(secret.expose().as_bytes());
-        Self::fixed(Key::bound(None, &key, algorithms), algorithms)
+        let keys = Key::bound(None, &key, algorithms);
+        Self::fixed(keys, algorithms, secret.expose().as_bytes())
     }
 
     /// Public keys in PEM: RSA, EC or Ed25519, as `PUBLIC KEY` (RFC 7468),
@@ -67,12 +70,12 @@ impl KeySet {
             }
             keys.extend(read);
         }
-        Self::fixed(keys, algorithms)
+        Self::fixed(keys, algorithms, pem)
     }
 
     /// An empty set, to be filled from a JWKS URL.
     pub fn empty() -> Self {
-        Self::new(Vec::new(), true)
+        Self::new(Vec::new(), None)
     }
 
     /// Replaces all keys by those of a JWKS document (RFC 7517) and says how many
@@ -102,7 +105,7 @@ impl KeySet {
         if keys.iter().filter(may_be).any(made) {
             return Ok(());
         }
-        if self.0.published && !keys.iter().any(is_named) {
+        if self.0.origin.is_none() && !keys.iter().any(is_named) {
             return Err(Rejected::UnknownKey);
         }
         Err(Rejected::Invalid("the token's signature is wrong".into()))
@@ -115,7 +118,7 @@ impl KeySet {
         crypto::sign(algorithm, &key.key, message)
     }
 
-    fn fixed(keys: Vec<Key>, algorithms: &[Algorithm]) -> Result<Self, NotAKey> {
+    fn fixed(keys: Vec<Key>, algorithms: &[Algorithm], text: &[u8]) -> Result<Self, NotAKey> {
         let lacks = |wanted: &&Algorithm| !keys.iter().any(|key| key.algorithm == **wanted);
         match algorithms.iter().find(lacks) {
             Some(algorithm) => {
@@ -126,18 +129,31 @@ impl KeySet {
                 Err(NotAKey(format!("{algorithm} needs {wants}")))
             }
             None if keys.is_empty() => Err(NotAKey("no algorithm is named".into())),
-            None => Ok(Self::new(keys, false)),
+            None => Ok(Self::new(keys, Some(text))),
         }
     }
 
-    fn new(keys: Vec<Key>, published: bool) -> Self {
+    fn new(keys: Vec<Key>, text: Option<&[u8]>) -> Self {
         let keys = RwLock::new(keys.into());
-        Self(Arc::new(Shared { keys, published }))
+        let origin = text.map(|text| {
+            let mut origin = [0; 32];
+            origin.copy_from_slice(digest(&SHA256, text).as_ref());
+            origin
+        });
+        Self(Arc::new(Shared { keys, origin }))
     }
 
     fn current(&self) -> Arc<[Key]> {
         let keys = self.0.keys.read();
         keys.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Read from the same text, or filled together.
+impl PartialEq for KeySet {
+    fn eq(&self, other: &Self) -> bool {
+        let same = self.0.origin.is_some() && self.0.origin == other.0.origin;
+        same || Arc::ptr_eq(&self.0, &other.0)
     }
 }
 

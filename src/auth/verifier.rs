@@ -8,7 +8,7 @@ use super::{Algorithm, Identity, KeySet, claims, jws::Signed};
 use crate::secret::Secret;
 
 /// The rules a token must keep.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Verifier {
     /// Algorithms that are believed; a token of any other is refused.
     pub algorithms: Vec<Algorithm>,

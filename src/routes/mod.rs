@@ -61,6 +61,20 @@ pub struct AskApp {
     pub timeout: Duration,
 }
 
+impl Method {
+    /// Whether both come to the same about a credential: by the same keys and rules, or
+    /// by the same question to the app. Keys that are published are the same as long as
+    /// they are looked for in the same place.
+    pub fn judges_alike(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::None, Self::None) => true,
+            (Self::Jwt(one), Self::Jwt(other)) => one == other,
+            (Self::App(one), Self::App(other)) => one.path == other.path && one.user == other.user,
+            _ => false,
+        }
+    }
+}
+
 /// Where Outrigger's own paths stand and what they let in.
 #[derive(Clone, Debug)]
 pub struct Webhook {

@@ -29,7 +29,7 @@ use crate::{
     event::Offset,
     hub::{Due, Subscriber},
     metrics::{Because, OnEndpoint, Shared},
-    routes::Tables,
+    routes::{RouteTable, Tables},
     wire::Peer,
 };
 
@@ -43,7 +43,7 @@ pub(super) struct Start {
     pub(super) caller: Option<Arc<Caller>>,
     pub(super) subscriber: Arc<Subscriber>,
     /// The table by whose rules it came in.
-    pub(super) generation: u64,
+    pub(super) table: Arc<RouteTable>,
     /// Entries up to here are not for it.
     pub(super) since: Offset,
     pub(super) expires_at: Option<SystemTime>,
@@ -58,7 +58,7 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
         path,
         caller,
         subscriber,
-        generation,
+        table,
         since,
         expires_at,
         place,
@@ -68,7 +68,7 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
     let live = Live {
         tables: sessions.tables.clone(),
         outgoing: Outgoing::new(since),
-        generation,
+        table,
         work: Work::default(),
         bucket: Bucket::new(endpoint.limits.max_rate),
         control: Bucket::new(MAX_CONTROL),
@@ -112,7 +112,7 @@ struct Live {
     subscription: Subscription,
     tables: Tables,
     /// The table whose rules it follows.
-    generation: u64,
+    table: Arc<RouteTable>,
     path: Box<str>,
     outgoing: Outgoing,
     deadlines: Deadlines,

@@ -139,7 +139,7 @@ impl Sessions {
             path: head.uri.path().into(),
             caller: calls_app(&endpoint).then(|| Arc::new(caller)),
             subscriber,
-            generation: table.generation,
+            table: table.clone(),
             since,
             expires_at,
             place,

@@ -8,6 +8,7 @@ mod identity;
 mod keys;
 mod leaving;
 mod legs;
+mod rules;
 mod slow;
 mod turns;
 

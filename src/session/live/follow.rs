@@ -32,8 +32,8 @@ impl Live {
         if let Some(reason) = self.adapt(&table) {
             self.go_home_within(reason, table.spread);
         }
-        let swaps = table.swaps_after(self.generation);
-        self.generation = table.generation;
+        let swaps = table.swaps_after(self.table.generation);
+        self.table = table.clone();
         if !Arc::ptr_eq(&old, &self.subscription.subscriber) {
             self.turn_over(old, swaps);
         }
@@ -70,6 +70,11 @@ impl Live {
         let Some(endpoint) = table.endpoint(&old.endpoint.name) else {
             return Some(CloseReason::Moved);
         };
+        // Its credential was judged by rules or keys that hold no more.
+        let (judge, former) = (&table.auth.method, &self.table.auth.method);
+        if old.client.user.is_some() && !judge.judges_alike(former) {
+            return Some(CloseReason::Moved);
+        }
         if Arc::ptr_eq(endpoint, &old.endpoint) {
             return None;
         }
