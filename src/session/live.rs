@@ -153,7 +153,7 @@ impl Live {
         socket: &mut Socket,
         stopped: impl Future<Output = ()>,
     ) -> Result<(), CloseReason> {
-        if self.work.is_due() {
+        if self.work.is_due() && self.outgoing.takes_replies() {
             let desk = self.desk();
             self.work.start(desk);
         }
@@ -171,7 +171,7 @@ impl Live {
             },
             () = sleep_until(due) => self.on_deadline(socket)?,
             turn = turn(socket, &mut self.outgoing, has_room) => self.on_turn(turn)?,
-            reply = self.work.done(), if idle => self.on_reply(reply, socket)?,
+            reply = self.work.done() => self.on_reply(reply, socket)?,
             () = outbox.ready(), if idle => self.on_outbox(socket)?,
         }
         Ok(())
@@ -257,7 +257,7 @@ impl Live {
         socket: &mut Socket,
     ) -> Result<(), CloseReason> {
         let Some(text) = reply else { return Ok(()) };
-        self.outgoing.text(text);
+        self.outgoing.reply(text);
         self.write_now(socket)
     }
 

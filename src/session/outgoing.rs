@@ -21,6 +21,8 @@ use crate::{
     metrics::{Because, Metrics},
 };
 
+/// Replies that may be on their way before no more messages are handled.
+const MAX_REPLIES: usize = 16;
 /// Entries read from the feed at a time.
 const PAGE: usize = 128;
 
@@ -31,6 +33,8 @@ pub(super) struct Outgoing {
     unflushed: bool,
     /// When something was last written, or the first of these frames came.
     moved: Instant,
+    /// How many of the frames, at most, are replies.
+    replies: usize,
     /// Texts written that nobody has counted yet.
     written: u64,
     /// The last entry that was taken up, or was seen not to be for this session.
@@ -46,6 +50,7 @@ impl Outgoing {
             frames: VecDeque::new(),
             unflushed: false,
             moved: Instant::now(),
+            replies: 0,
             written: 0,
             sent: since,
             older: VecDeque::new(),
@@ -66,6 +71,18 @@ impl Outgoing {
     pub(super) fn text(&mut self, text: Utf8Bytes) {
         self.begin();
         self.frames.push_back(Message::Text(text));
+    }
+
+    /// Puts the reply to a message behind what is there.
+    pub(super) fn reply(&mut self, text: Utf8Bytes) {
+        self.replies += 1;
+        self.text(text);
+    }
+
+    /// Whether another reply may come: a client that sends but does not read has to
+    /// wait.
+    pub(super) fn takes_replies(&self) -> bool {
+        self.replies < MAX_REPLIES
     }
 
     /// Puts a ping before what is there: the answer is awaited from now on.
@@ -116,6 +133,7 @@ impl Outgoing {
             ready!(socket.poll_flush_unpin(cx))?;
             self.unflushed = false;
         }
+        self.replies = 0;
         Poll::Ready(Ok(()))
     }
 
