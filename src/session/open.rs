@@ -1,33 +1,28 @@
-//! From the handshake to a session on its leg, or to a refusal in the words of
-//! the app it stands in for.
+//! From the handshake to a session on its leg.
 
 use std::sync::Arc;
 
-use http::{
-    HeaderValue, Request, Response, StatusCode,
-    header::{SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION},
-    request::Parts,
-};
+use http::{Request, Response, request::Parts};
 use hyper::body::Incoming;
 use serde_json::Value;
-use tokio_tungstenite::tungstenite::handshake::server::create_response;
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::{
-    CloseReason, Sessions,
+    Sessions, handshake,
     identify::{Known, Who},
     live, origin,
-    refuse::{Refusal, turn_away},
+    refuse::{Refusal, busy},
     registry::Place,
 };
 use crate::{
+    auth::Identity,
     event::{Offset, Topic},
     frame::{Client, Scope},
     hub::{Outbox, Subscriber},
     metrics::Because,
-    reply::{self, Body},
+    reply::Body,
     rollout::Leg,
-    routes::{Endpoint, Refuse, RouteTable, Step},
+    routes::{Endpoint, RouteTable, Step},
     wire::Peer,
 };
 
@@ -84,7 +79,7 @@ impl Sessions {
     fn open_app(
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
-        user: Option<crate::auth::Identity>,
+        user: Option<Identity>,
         request: Request<Incoming>,
         peer: &Peer,
     ) -> Opened {
@@ -112,7 +107,7 @@ impl Sessions {
         if !origin::is_allowed(&endpoint.origins, &head.headers, known.by_cookie) {
             return Err(Refusal::Origin);
         }
-        let mut response = handshake(head).map_err(Refusal::Handshake)?;
+        let mut response = handshake::switch(head).map_err(Refusal::Handshake)?;
         let Known {
             who,
             caller,
@@ -129,13 +124,11 @@ impl Sessions {
             .registry
             .admit(&endpoint.name, client.user.as_ref(), at, &endpoint.limits);
         let place = place.map_err(Refusal::Full)?;
-        agree(
-            &mut response,
-            subprotocol.or_else(|| select(&endpoint, head)),
-        );
+        let protocol = subprotocol.or_else(|| handshake::select(&endpoint, head));
+        handshake::agree(&mut response, protocol);
         let (subscriber, since) = self.subscribe(endpoint.clone(), client, topics, &place);
         let session = live::Start {
-            client: hyper::upgrade::on(&mut *head_request(head)),
+            client: handshake::upgrade(head),
             path: head.uri.path().into(),
             caller: calls_app(&endpoint).then(|| Arc::new(caller)),
             subscriber,
@@ -176,54 +169,10 @@ impl Sessions {
         self.hub.join(&subscriber);
         (subscriber, since)
     }
-
-    fn refuse(
-        self: &Arc<Self>,
-        endpoint: &Arc<Endpoint>,
-        head: &mut Parts,
-        (peer, protocol): (&Arc<Peer>, Option<HeaderValue>),
-        refusal: &Refusal,
-    ) -> Response<Body> {
-        let reason = refusal.metric();
-        Because::count(&self.metrics.sessions_refused, &endpoint.name, reason);
-        info!(endpoint = %endpoint.name, reason, detail = %refusal.detail(), address = %peer.address, "Session refused");
-        let how = match refusal {
-            Refusal::NoToken => &endpoint.refuse.no_token,
-            Refusal::BadToken(_) => &endpoint.refuse.bad_token,
-            Refusal::NotPermitted(_) => &endpoint.refuse.not_permitted,
-            Refusal::Origin => {
-                return reply::text(StatusCode::FORBIDDEN, "This origin is not allowed.\n");
-            }
-            Refusal::Full(_) | Refusal::Unknown(_) => return busy(),
-            Refusal::Handshake(_) => return not_websocket(head),
-        };
-        match how {
-            Refuse::Http(status) => reply::text(*status, ""),
-            Refuse::Close { code, reason } => {
-                let Ok(mut response) = handshake(head) else {
-                    return not_websocket(head);
-                };
-                // Without it a browser sees no close code, only a failure.
-                agree(&mut response, protocol.or_else(|| select(endpoint, head)));
-                let client = hyper::upgrade::on(&mut *head_request(head));
-                let reason = CloseReason::Refused(*code, reason.clone());
-                self.tracker
-                    .spawn(turn_away(client, endpoint.clone(), reason, peer.clone()));
-                response
-            }
-        }
-    }
-}
-
-/// hyper hands out the upgrade of a request by its extensions alone.
-fn head_request(head: &mut Parts) -> Box<Request<()>> {
-    let mut request = Request::new(());
-    *request.extensions_mut() = std::mem::take(&mut head.extensions);
-    Box::new(request)
 }
 
 impl Known {
-    fn user(&self) -> Option<crate::auth::Identity> {
+    fn user(&self) -> Option<Identity> {
         match &self.who {
             Who::User(identity) => Some(Box::as_ref(identity).clone()),
             Who::Nobody | Who::Unproven(_) | Who::Unknown(_) => None,
@@ -231,7 +180,7 @@ impl Known {
     }
 }
 
-fn admit(endpoint: &Endpoint, who: Who) -> Result<Option<crate::auth::Identity>, Refusal> {
+fn admit(endpoint: &Endpoint, who: Who) -> Result<Option<Identity>, Refusal> {
     match who {
         Who::User(identity) => Ok(Some(*identity)),
         Who::Nobody if endpoint.anonymous => Ok(None),
@@ -241,7 +190,7 @@ fn admit(endpoint: &Endpoint, who: Who) -> Result<Option<crate::auth::Identity>,
     }
 }
 
-pub(super) fn client_of(identity: Option<crate::auth::Identity>, params: Params) -> Client {
+pub(super) fn client_of(identity: Option<Identity>, params: Params) -> Client {
     match identity {
         Some(identity) => Client {
             user: Some(identity.user),
@@ -287,59 +236,4 @@ pub(super) fn admits_alike(old: &Endpoint, new: &Endpoint) -> bool {
         && old.lookups == new.lookups
         && old.anonymous == new.anonymous
         && (calls_app(old) || !calls_app(new))
-}
-
-fn handshake(head: &Parts) -> Result<Response<Body>, String> {
-    let mut request = Request::new(());
-    request.method_mut().clone_from(&head.method);
-    *request.version_mut() = head.version;
-    request.headers_mut().clone_from(&head.headers);
-    let response = create_response(&request).map_err(|error| error.to_string())?;
-    Ok(response.map(|()| Body::EMPTY))
-}
-
-fn agree(response: &mut Response<Body>, protocol: Option<HeaderValue>) {
-    if let Some(protocol) = protocol {
-        response
-            .headers_mut()
-            .insert(SEC_WEBSOCKET_PROTOCOL, protocol);
-    }
-}
-
-fn select(endpoint: &Endpoint, head: &Parts) -> Option<HeaderValue> {
-    let offers = head.headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
-    let offers: Vec<_> = offers
-        .filter_map(|list| list.to_str().ok())
-        .flat_map(|list| list.split(','))
-        .map(str::trim)
-        .collect();
-    let chosen = endpoint
-        .subprotocols
-        .iter()
-        .find(|known| offers.contains(&&***known))?;
-    HeaderValue::try_from(&**chosen).ok()
-}
-
-fn busy() -> Response<Body> {
-    let mut response = reply::text(StatusCode::SERVICE_UNAVAILABLE, "Try again later.\n");
-    response
-        .headers_mut()
-        .insert(http::header::RETRY_AFTER, HeaderValue::from_static("5"));
-    response
-}
-
-/// RFC 6455, section 4.4: which version is spoken.
-fn not_websocket(head: &Parts) -> Response<Body> {
-    let version = head.headers.get(SEC_WEBSOCKET_VERSION);
-    let known = version.is_some_and(|version| version == "13");
-    let status = if known {
-        StatusCode::BAD_REQUEST
-    } else {
-        StatusCode::UPGRADE_REQUIRED
-    };
-    let mut response = reply::text(status, "This is no WebSocket handshake of version 13.\n");
-    response
-        .headers_mut()
-        .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-    response
 }

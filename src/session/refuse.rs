@@ -3,11 +3,18 @@
 
 use std::sync::Arc;
 
+use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER, request::Parts};
 use hyper::upgrade::OnUpgrade;
-use tracing::debug;
+use tracing::{debug, info};
 
-use super::{CloseReason, outgoing::Outgoing, permit::Denied, socket};
-use crate::{event::Offset, routes::Endpoint, wire::Peer};
+use super::{CloseReason, Sessions, handshake, outgoing::Outgoing, permit::Denied, socket};
+use crate::{
+    event::Offset,
+    metrics::Because,
+    reply::{self, Body},
+    routes::{Endpoint, Refuse},
+    wire::Peer,
+};
 
 /// Why a client is turned away.
 #[derive(Clone, Debug)]
@@ -22,7 +29,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    pub(super) fn metric(&self) -> &'static str {
+    fn metric(&self) -> &'static str {
         match self {
             Self::Origin => "origin",
             Self::Handshake(_) => "handshake",
@@ -34,7 +41,7 @@ impl Refusal {
         }
     }
 
-    pub(super) fn detail(&self) -> &str {
+    fn detail(&self) -> &str {
         match self {
             Self::Origin | Self::NoToken => "",
             Self::Full(limit) => limit,
@@ -56,8 +63,58 @@ impl From<Denied> for Refusal {
     }
 }
 
+impl Sessions {
+    /// The refusal in the words of the app that the endpoint stands in for.
+    pub(super) fn refuse(
+        self: &Arc<Self>,
+        endpoint: &Arc<Endpoint>,
+        head: &mut Parts,
+        (peer, protocol): (&Arc<Peer>, Option<HeaderValue>),
+        refusal: &Refusal,
+    ) -> Response<Body> {
+        let reason = refusal.metric();
+        Because::count(&self.metrics.sessions_refused, &endpoint.name, reason);
+        info!(endpoint = %endpoint.name, reason, detail = %refusal.detail(), address = %peer.address, "Session refused");
+        let how = match refusal {
+            Refusal::NoToken => &endpoint.refuse.no_token,
+            Refusal::BadToken(_) => &endpoint.refuse.bad_token,
+            Refusal::NotPermitted(_) => &endpoint.refuse.not_permitted,
+            Refusal::Origin => {
+                return reply::text(StatusCode::FORBIDDEN, "This origin is not allowed.\n");
+            }
+            Refusal::Full(_) | Refusal::Unknown(_) => return busy(),
+            Refusal::Handshake(_) => return handshake::not_websocket(head),
+        };
+        match how {
+            Refuse::Http(status) => reply::text(*status, ""),
+            Refuse::Close { code, reason } => {
+                let Ok(mut response) = handshake::switch(head) else {
+                    return handshake::not_websocket(head);
+                };
+                // Without it a browser sees no close code, only a failure.
+                let protocol = protocol.or_else(|| handshake::select(endpoint, head));
+                handshake::agree(&mut response, protocol);
+                let client = handshake::upgrade(head);
+                let reason = CloseReason::Refused(*code, reason.clone());
+                self.tracker
+                    .spawn(turn_away(client, endpoint.clone(), reason, peer.clone()));
+                response
+            }
+        }
+    }
+}
+
+/// Try again.
+pub(super) fn busy() -> Response<Body> {
+    let mut response = reply::text(StatusCode::SERVICE_UNAVAILABLE, "Try again later.\n");
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+}
+
 /// Accepts a client only to tell it why not, as a close code.
-pub(super) async fn turn_away(
+async fn turn_away(
     client: OnUpgrade,
     endpoint: Arc<Endpoint>,
     reason: CloseReason,
