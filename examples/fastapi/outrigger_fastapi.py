@@ -5,9 +5,20 @@ A drop-in for the ConnectionManager that many FastAPI apps have:
     manager = ConnectionManager()                                         # before
     manager = outrigger_fastapi.ConnectionManager(url, secret, manager)   # after
 
-The three broadcasts go to Outrigger and to the app's own sockets; everything else is the app's own
-manager. With `wraps=None` there are no sockets in the app any more. The channel is the topic, the
-message's `type` the event's, the whole message its data: the frame `"*" = "{data}"` sends it as it is.
+What goes to Outrigger and to the app's own sockets (with `wraps=None` the app has none any more):
+
+    await manager.broadcast_to_channel(channel, message, exclude=None)
+    await manager.broadcast_to_user(channel, user_id, message)
+    await manager.broadcast_to_users(channel, user_ids, message)
+
+All else goes to the app's own manager only. If yours broadcasts under another name, rename it, or publish
+there by hand:
+
+    await manager.tell({"topics": [channel]}, message)
+
+A message is a dict with a `type`. The channel is the topic, the message's `type` the event's, the whole
+message its data: the frame `"*" = "{data}"` sends it as it is. A broadcast waits until Outrigger has the
+event, at most about 15 seconds: three tries of 5.
 """
 
 import asyncio
@@ -22,6 +33,7 @@ import uuid
 
 log = logging.getLogger("outrigger")
 TRIES = 3
+BROADCASTS = ("broadcast_to_channel", "broadcast_to_user", "broadcast_to_users")
 
 
 class PublishError(Exception):
@@ -35,34 +47,42 @@ class ConnectionManager:
         self.secret = secret
         self.wrapped = wraps
         self.ephemeral = set(ephemeral)
+        missing = [name for name in BROADCASTS if not hasattr(wraps, name)]
+        if wraps is not None and missing:
+            log.warning("%s has no %s: what it sends by other methods is not published",
+                        type(wraps).__name__, ", ".join(missing))
 
     def __getattr__(self, name):
         return getattr(self.wrapped, name)
 
     async def broadcast_to_channel(self, channel, message, exclude=None):
         """`exclude` is a socket of the app; the clients that Outrigger serves all hear."""
-        if self.wrapped:
-            await self.wrapped.broadcast_to_channel(channel, message, exclude=exclude)
+        if self.wrapped is not None:
+            given = {} if exclude is None else {"exclude": exclude}
+            await self.wrapped.broadcast_to_channel(channel, message, **given)
         await self.tell({"topics": [channel]}, message)
 
     async def broadcast_to_user(self, channel, user_id, message):
-        await self.broadcast_to_users(channel, [user_id], message)
+        if self.wrapped is not None:
+            await self.wrapped.broadcast_to_user(channel, user_id, message)
+        await self.tell({"topics": [channel], "users": [user_id]}, message)
 
     async def broadcast_to_users(self, channel, user_ids, message):
-        if self.wrapped:
+        user_ids = list(user_ids)
+        if self.wrapped is not None:
             await self.wrapped.broadcast_to_users(channel, user_ids, message)
         if user_ids:  # an empty list is nobody
-            await self.tell({"topics": [channel], "users": list(user_ids)}, message)
+            await self.tell({"topics": [channel], "users": user_ids}, message)
 
     async def tell(self, to, message):
-        """Publishes. If Outrigger cannot be reached the app goes on, and the log says so."""
-        kind = message["type"]
-        event = {"id": str(uuid.uuid4()), "type": kind, "data": message, **to}
-        event["ephemeral"] = kind in self.ephemeral
+        """Publishes. Whatever goes wrong, the app goes on, and the log says so."""
         try:
+            kind = message["type"]
+            event = {"id": str(uuid.uuid4()), "type": kind, "data": message, **to}
+            event["ephemeral"] = kind in self.ephemeral
             await asyncio.to_thread(publish, self.url, self.secret, event)
-        except PublishError as error:
-            log.error("Event not published: %s", error)
+        except Exception as error:  # also a message that is no dict with a type, or is not JSON
+            log.error("Event not published: %r", error)
 
 
 def publish(url, secret, event):
