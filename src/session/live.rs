@@ -65,7 +65,7 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
         peer,
     } = start;
     let endpoint = subscriber.endpoint.clone();
-    let live = Live {
+    let mut live = Live {
         tables: sessions.tables.clone(),
         outgoing: Outgoing::new(since),
         table,
@@ -80,10 +80,13 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
         caller,
         path,
     };
-    let reason = match socket::socket(client, &endpoint).await {
-        Ok(socket) => {
+    let reason = match Box::pin(socket::socket(client, &endpoint)).await {
+        Ok(mut socket) => {
             debug!(endpoint = %endpoint.name, session = %place.listed().session, address = %peer.address, "Session opened");
-            live.run(socket).await
+            let reason = live.serve(&mut socket).await;
+            // Boxed: an open session holds no room for its end.
+            Box::pin(live.end(socket, &reason)).await;
+            reason
         }
         Err(_) => CloseReason::ClientGone,
     };
@@ -131,20 +134,18 @@ enum Turn {
 }
 
 impl Live {
-    async fn run(mut self, mut socket: Socket) -> CloseReason {
+    async fn serve(&mut self, socket: &mut Socket) -> CloseReason {
         if let Some(text) = self.desk().welcome() {
             self.outgoing.text(text);
         }
         self.on_new_table();
         let stop = self.subscription.sessions.stop.clone();
         let mut stopped = pin!(stop.cancelled().fuse());
-        let reason = loop {
-            if let Err(reason) = self.step(&mut socket, stopped.as_mut()).await {
-                break reason;
+        loop {
+            if let Err(reason) = self.step(socket, stopped.as_mut()).await {
+                return reason;
             }
-        };
-        self.end(socket, &reason).await;
-        reason
+        }
     }
 
     /// Does what comes next.
