@@ -34,7 +34,7 @@ pub(super) struct Ends {
 pub(super) async fn in_phases(stop: &Stop, feed: &Feed, readiness: &Readiness, ends: &Ends) {
     let deadline = Instant::now() + stop.deadline;
     readiness.enter(Phase::Draining);
-    info!(notice = ?stop.notice, "Stopping: telling balancers that we are");
+    info!(notice = ?stop.notice, "Stopping: telling balancers that we are (a second signal stops at once)");
     sleep(stop.notice.min(stop.deadline)).await;
     readiness.enter(Phase::DoorClosed);
     info!("Stopping: no more connections, no more events");

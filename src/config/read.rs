@@ -27,7 +27,8 @@ pub(super) struct Reading {
 pub(super) fn read(text: &str) -> Reading {
     let (mut tables, errors) = DeTable::parse_recoverable(text);
     // What a broken line was meant to be is not known: then the rest is not judged.
-    let errors = errors.iter().take(MOST_PROBLEMS).map(words::from_toml);
+    let errors = errors.iter().take(MOST_PROBLEMS);
+    let errors = errors.map(|error| words::from_toml(error, text));
     let mut reading = Reading {
         file: raw::File::default(),
         problems: errors.collect(),
@@ -44,7 +45,7 @@ pub(super) fn read(text: &str) -> Reading {
             }
             Err(error) => error,
         };
-        reading.problems.push(words::from_toml(&error));
+        reading.problems.push(words::from_toml(&error, text));
         match error.span().and_then(|span| take_out(&mut tables, &span)) {
             Some(table) => reading.hurt.push(table),
             None => break,

@@ -19,10 +19,13 @@ const LATER: [(&str, &str); 5] = [
 ];
 
 /// A syntax error or a value of the wrong shape.
-pub(super) fn from_toml(error: &toml::de::Error) -> Problem {
+pub(super) fn from_toml(error: &toml::de::Error, text: &str) -> Problem {
     let (message, help) = explain(error.message());
     let problem = Problem::error(error.span(), message);
-    match help {
+    let around = error
+        .span()
+        .and_then(|span| text.split_at_checked(span.start));
+    match help.or_else(|| other_shape(error.message(), around?)) {
         Some(help) => problem.help(help),
         None => problem,
     }
@@ -44,9 +47,10 @@ fn explain(said: &str) -> (String, Option<String>) {
     let types = said.strip_prefix("invalid type: ");
     if let Some((found, expected)) = types.and_then(|rest| rest.split_once(", expected ")) {
         // A text in the wrong place may be a secret.
-        let found = match found.starts_with("string ") {
-            true => "a text",
-            false => found,
+        let found = match found {
+            text if text.starts_with("string ") => "a text",
+            "map" => "a table",
+            found => found,
         };
         let message = format!("expected {}, found {found}", in_words(expected));
         return (message, None);
@@ -55,6 +59,22 @@ fn explain(said: &str) -> (String, Option<String>) {
         "wanted string or table" => ("expected a word".into(), None),
         said => (said.to_owned(), None),
     }
+}
+
+/// How a value of the wrong shape is written here; `around` is the text before
+/// the value and from it on.
+fn other_shape(said: &str, (before, from): (&str, &str)) -> Option<String> {
+    let (found, expected) = said
+        .strip_prefix("invalid type: ")?
+        .split_once(", expected ")?;
+    let table = from.strip_prefix('[').and_then(|from| from.split_once(']'));
+    if let ("map", "a sequence", Some((name, _))) = (found, expected, table) {
+        return Some(format!("write [[{name}]]"));
+    }
+    let key = before.trim_end().strip_suffix('=')?.trim_end();
+    let number = found.strip_prefix("integer `")?.strip_suffix('`')?;
+    key.ends_with("rollout")
+        .then(|| format!("write {{ percent = {number} }}"))
 }
 
 /// Serde's names of types, as people call them.

@@ -129,6 +129,9 @@ fn segment(text: &str) -> Result<Segment, String> {
             _ if text.contains(['{', '}']) => {
                 Err(format!("`{text}`: a parameter fills a whole segment"))
             }
+            _ if text.starts_with(':') || text.contains(['<', '>', '*']) => Err(format!(
+                "`{text}`: a parameter is written {{id}} or {{id:int}}"
+            )),
             _ => Ok(Segment::Fixed(text.into())),
         };
     };
@@ -244,6 +247,9 @@ mod tests {
             "/x{y}",
             "/a/{b}/{b}",
             "/a?b",
+            "/a/<int:id>",
+            "/a/:id",
+            "/a/*",
         ] {
             assert!(PathPattern::parse(text).is_err(), "{text}");
         }

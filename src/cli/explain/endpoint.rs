@@ -126,6 +126,10 @@ fn said(endpoint: &Endpoint) -> Lines {
         false => kinds.join(", "),
     };
     let mut lines = vec![("frames", frames)];
+    if endpoint.actions.is_empty() {
+        let none = "none: messages of clients are dropped";
+        lines.push(("actions", none.into()));
+    }
     for action in &endpoint.actions {
         lines.push(("action", words::action(action)));
     }

@@ -10,7 +10,6 @@ use super::{
         named::{Percent, User},
         raw,
         value::Short,
-        words,
     },
     Check,
 };
@@ -54,11 +53,9 @@ fn share<T>(check: &mut Check<'_>, word: &str, place: &Spanned<T>) -> Share {
             let help = "write `off`, `on` or { percent = 25 }";
             check.error(place.span(), "`shadow` is not in this version", help);
         }
+        // No nearest word: who mistypes one letter must not be led to the opposite.
         _ => {
-            let help = match words::nearest(word, ["on", "off"]) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "write `off`, `on` or { percent = 25 }".into(),
-            };
+            let help = "write \"off\", \"on\" or { percent = 25 }";
             check.error(place.span(), format!("unknown rollout `{word}`"), help);
         }
     }
