@@ -59,6 +59,11 @@ async fn every_metric_is_explained_and_can_be_read() {
     stage.tell("news", "news", &json!(1)).await;
     socket.text().await;
     stage.outrigger.connect().await.get("/").await;
+    // A frame is counted when it has been written, which its reader may outrun.
+    stage
+        .outrigger
+        .metric_becomes("outrigger_frames_sent_total", 1.0)
+        .await;
     let (status, text) = stage.outrigger.admin("/metrics").await;
     assert_eq!(status, 200);
     let (mut helped, mut typed, mut sampled) = (HashSet::new(), HashSet::new(), HashSet::new());
