@@ -344,6 +344,42 @@ async fn token_prints_the_token_alone() {
 }
 
 #[tokio::test]
+async fn the_claim_sub_is_a_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sub.toml");
+    let text = format!("[auth.jwt]\nalgorithms = [\"HS256\"]\nsecret = \"{JWT_SECRET}\"\n");
+    std::fs::write(&path, text).unwrap();
+    let config = path.to_str().unwrap();
+    let done = outrigger(&["token", "--user", "42", "--config", config]).await;
+    assert!(
+        done.err.contains("a token for user \"42\","),
+        "{}",
+        done.err
+    );
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_said_with_the_way_out() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (whom, key, other) in [
+        ("clients", "listen", "--admin"),
+        ("operators", "admin", "--listen"),
+    ] {
+        let flag = format!("--{key}");
+        let args = ["run", &flag, &address, other, "127.0.0.1:0"];
+        let mut command = command(&args);
+        command.current_dir(std::env::temp_dir());
+        let done = done(command, "").await;
+        assert_eq!(done.code, 1, "{}", done.err);
+        let start = format!("cannot listen on {address} for {whom}: ");
+        assert!(done.err.contains(&start), "{}", done.err);
+        let end = format!("--{key} or [{key}] address takes another");
+        assert!(done.err.contains(&end), "{}", done.err);
+    }
+}
+
+#[tokio::test]
 async fn token_makes_none_that_would_be_refused() {
     let args = ["token", "--user", "42", "--claim", "token_type=refresh"];
     assert_eq!(

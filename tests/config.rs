@@ -443,3 +443,48 @@ fn the_examples_of_the_docs_have_no_unknown_keys() {
         }
     }
 }
+
+#[test]
+fn an_app_at_our_own_address_is_an_error() {
+    let with = |listen: &str, app: &str| {
+        let text = format!("listen.address = \"{listen}\"\napp.address = \"{app}\"");
+        parse("x", &text).map_err(|report| report.to_string())
+    };
+    for (listen, app) in [
+        ("127.0.0.1:80", "http://127.0.0.1"),
+        ("127.0.0.1:80", "http://localhost"),
+        ("0.0.0.0:81", "http://127.0.0.1:81"),
+        ("[::1]:81", "http://[::1]:81"),
+    ] {
+        let said = with(listen, app).unwrap_err();
+        assert!(said.contains("cannot share an address"), "{said}");
+    }
+    for (listen, app) in [
+        ("127.0.0.1:80", "http://127.0.0.1:81"),
+        ("127.0.0.1:80", "http://127.0.0.2"),
+        ("0.0.0.0:81", "http://app:81"),
+        ("0.0.0.0:81", "unix:/run/app.sock"),
+    ] {
+        with(listen, app).unwrap();
+    }
+}
+
+#[test]
+fn an_endpoint_that_no_event_reaches_is_warned_of() {
+    let endpoint = "[[endpoint]]\nname = \"a\"\npath = \"/a\"\ntopics = [\"a\"]\nframes = { x = \"{data}\" }\n";
+    let warnings = |more: &str| {
+        let loaded = parse("x", &format!("{OPEN}{endpoint}{more}")).unwrap();
+        let problems = loaded.warnings.problems().iter();
+        problems
+            .map(|problem| problem.message.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(warnings(""), ["no events reach `a`"]);
+    for fed in [
+        "rollout = \"off\"",
+        "actions = [{ publish = { type = \"x\", topics = [\"a\"] } }]",
+        "[source.webhook]\nsecret_env = \"S\"",
+    ] {
+        assert!(warnings(fed).is_empty(), "{fed}");
+    }
+}

@@ -72,11 +72,11 @@ impl App {
         reload::warn_of(&loaded.warnings);
         let changes = path.as_ref().and_then(|path| Changes::watch(path, &loaded));
         let settings = loaded.settings;
-        let listener = Listener::bind(settings.listen.address)?;
+        let listener = open(settings.listen.address, "clients", "listen")?;
         let admin = settings
             .admin
             .as_ref()
-            .map(|admin| Listener::bind(admin.address))
+            .map(|admin| open(admin.address, "operators", "admin"))
             .transpose()?;
         let (metrics, ends) = (Metrics::new(), Ends::default());
         let feed = Feed::new(settings.feed.clone(), metrics.clone());
@@ -148,7 +148,7 @@ impl App {
         let (ends, readiness) = (self.ends.clone(), self.readiness.clone());
         let ended = self.start();
         readiness.enter(Phase::Running);
-        info!(%listen, admin = admin.as_deref().unwrap_or("off"), "Ready");
+        say_ready(listen, admin.as_deref(), &reloader);
         let room = tokio::select! {
             () = shutdown => None,
             room = ended => Some(room),
@@ -209,6 +209,34 @@ impl App {
             }
         }
     }
+}
+
+fn say_ready(listen: SocketAddr, admin: Option<&str>, reloader: &Reloader) {
+    let tables = reloader.tables();
+    let table = tables.borrow();
+    let path = reloader.path().map(|path| path.display().to_string());
+    info!(
+        %listen,
+        admin = admin.unwrap_or("off"),
+        app = %table.app.settings().address,
+        config = path.as_deref().unwrap_or("none (plain proxy)"),
+        endpoints = table.endpoints.len(),
+        "Ready"
+    );
+}
+
+/// Opens one of the two doors, `key` in the file and on the command line.
+fn open(address: SocketAddr, whom: &str, key: &str) -> io::Result<Listener> {
+    Listener::bind(address).map_err(|error| {
+        let way_out = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!("; `ss -ltnp` says who has it; --{key} or [{key}] address takes another")
+            }
+            _ => String::new(),
+        };
+        let message = format!("cannot listen on {address} for {whom}: {error}{way_out}");
+        io::Error::new(error.kind(), message)
+    })
 }
 
 async fn tend_pool(reloader: Arc<Reloader>, stop: CancellationToken) {

@@ -1,6 +1,6 @@
 //! Where a token is looked for in a request, and which one wins.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 
@@ -18,6 +18,18 @@ pub enum TokenSource {
     /// A subprotocol offered after this one: `Sec-WebSocket-Protocol: bearer, <token>`,
     /// or joined to it: `bearer.<token>`.
     Subprotocol(String),
+}
+
+/// As the config writes it.
+impl fmt::Display for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Query(name) => write!(f, "query:{name}"),
+            Self::Cookie(name) => write!(f, "cookie:{name}"),
+            Self::Header(name) => write!(f, "header:{name}"),
+            Self::Subprotocol(name) => write!(f, "subprotocol:{name}"),
+        }
+    }
 }
 
 /// When the next source is tried.

@@ -18,7 +18,7 @@ use crate::{auth::NoDevelopmentToken, config, routes::Method};
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment, after_help = EXAMPLES)]
 pub(super) struct TokenArgs {
-    /// Whose token; a whole number becomes a JSON number
+    /// Whose token; a whole number is a JSON number, in the claim sub a text
     #[arg(long, value_name = "ID")]
     user: String,
     /// The user's id is a text, also if it looks like a number
@@ -48,7 +48,7 @@ pub(super) fn run(args: TokenArgs) -> Result<(), Failure> {
             "log in to the app and use what it gives you",
         ));
     };
-    let user = match args.text {
+    let user = match args.text || is_text(&verifier.user_claim) {
         true => Value::String(args.user),
         false => user_value(&args.user),
     };
@@ -68,6 +68,11 @@ fn way_out(error: &NoDevelopmentToken) -> &'static str {
         NoDevelopmentToken::Refused(_) => "give the claim that is asked for: --claim NAME=VALUE",
         NoDevelopmentToken::NoRandom => "look after the system's random numbers",
     }
+}
+
+/// Strict libraries, PyJWT for one, refuse a number there.
+fn is_text(claim: &str) -> bool {
+    claim == "sub"
 }
 
 /// A user's id as an app would issue it: a number stays a number.

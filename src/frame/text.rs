@@ -102,6 +102,16 @@ pub(super) fn unquoted(json: &str) -> Cow<'_, str> {
     serde_json::from_str::<String>(json).map_or_else(|_| json.into(), Cow::Owned)
 }
 
+/// What to do about a brace that is opened only.
+fn unclosed(inside: &str) -> String {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+    let end = inside.find(|c| !is_name(c)).unwrap_or(inside.len());
+    match inside.get(..end).unwrap_or_default() {
+        "" => "a brace is not closed: write {{ for a brace".into(),
+        name => format!("`{{{name}` is not closed: write {{{name}}}, or {{{{ for a brace"),
+    }
+}
+
 /// Splits a string at its references.
 pub(super) fn parse(text: &str, known: &Vocabulary) -> Result<Vec<Part>, String> {
     let mut parts = Vec::new();
@@ -118,10 +128,13 @@ pub(super) fn parse(text: &str, known: &Vocabulary) -> Result<Vec<Part>, String>
             rest = after;
             continue;
         }
-        let (name, after) = from_brace
+        let inside = from_brace
             .strip_prefix('{')
-            .and_then(|inside| inside.split_once('}'))
             .ok_or("a brace that is not part of a {name} is written twice: {{ or }}")?;
+        let closed = inside
+            .split_once('}')
+            .filter(|(name, _)| !name.contains('{'));
+        let (name, after) = closed.ok_or_else(|| unclosed(inside))?;
         if !fixed.is_empty() {
             parts.push(Part::Fixed(std::mem::take(&mut fixed)));
         }

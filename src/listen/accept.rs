@@ -51,19 +51,14 @@ impl Listener {
     /// Opens the socket; port 0 takes any free one.
     ///
     /// # Errors
-    /// What the system says, naming the address.
+    /// What the system says.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        let open = || {
-            let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-            socket.set_reuse_address(true)?;
-            socket.set_nonblocking(true)?;
-            socket.bind(&address.into())?;
-            socket.listen(BACKLOG)?;
-            TcpListener::from_std(socket.into())
-        };
-        let tcp = open().map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-        })?;
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let tcp = TcpListener::from_std(socket.into())?;
         Ok(Self { tcp })
     }
 

@@ -61,6 +61,20 @@ pub struct AskApp {
     pub timeout: Duration,
 }
 
+impl Auth {
+    /// Why a client is nobody that has shown nothing.
+    pub fn why_nobody(&self) -> String {
+        match &self.method {
+            Method::None => "the config has no [auth]".into(),
+            Method::App(_) => "no credential for the app".into(),
+            Method::Jwt(_) => {
+                let places = self.tokens.sources.iter().map(ToString::to_string);
+                format!("no token in {}", places.collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+}
+
 impl Method {
     /// Whether both come to the same about a credential: by the same keys and rules, or
     /// by the same question to the app. Keys that are published are the same as long as

@@ -114,7 +114,7 @@ impl Sessions {
             subprotocol,
             ..
         } = known;
-        let identity = admit(&endpoint, who)?;
+        let identity = admit(&endpoint, who, table)?;
         let expires_at = identity.as_ref().and_then(|user| user.expires_at);
         let mut client = client_of(identity, params);
         self.permit(table, &endpoint, &mut client, &caller).await?;
@@ -180,11 +180,11 @@ impl Known {
     }
 }
 
-fn admit(endpoint: &Endpoint, who: Who) -> Result<Option<Identity>, Refusal> {
+fn admit(endpoint: &Endpoint, who: Who, table: &RouteTable) -> Result<Option<Identity>, Refusal> {
     match who {
         Who::User(identity) => Ok(Some(*identity)),
         Who::Nobody if endpoint.anonymous => Ok(None),
-        Who::Nobody => Err(Refusal::NoToken),
+        Who::Nobody => Err(Refusal::NoToken(table.auth.why_nobody())),
         Who::Unproven(why) => Err(Refusal::BadToken(why)),
         Who::Unknown(why) => Err(Refusal::Unknown(why)),
     }

@@ -21,7 +21,8 @@ use crate::{
 pub(super) enum Refusal {
     Origin,
     Handshake(String),
-    NoToken,
+    /// Where one was looked for.
+    NoToken(String),
     BadToken(String),
     NotPermitted(String),
     Unknown(String),
@@ -33,7 +34,7 @@ impl Refusal {
         match self {
             Self::Origin => "origin",
             Self::Handshake(_) => "handshake",
-            Self::NoToken => "no_token",
+            Self::NoToken(_) => "no_token",
             Self::BadToken(_) => "bad_token",
             Self::NotPermitted(_) => "not_permitted",
             Self::Unknown(_) => "app_unavailable",
@@ -43,9 +44,10 @@ impl Refusal {
 
     fn detail(&self) -> &str {
         match self {
-            Self::Origin | Self::NoToken => "",
+            Self::Origin => "the page's origin is not allowed",
             Self::Full(limit) => limit,
             Self::Handshake(why)
+            | Self::NoToken(why)
             | Self::BadToken(why)
             | Self::NotPermitted(why)
             | Self::Unknown(why) => why,
@@ -74,9 +76,9 @@ impl Sessions {
     ) -> Response<Body> {
         let reason = refusal.metric();
         Because::count(&self.metrics.sessions_refused, &endpoint.name, reason);
-        info!(endpoint = %endpoint.name, reason, detail = %refusal.detail(), address = %peer.address, "Session refused");
+        info!(endpoint = %endpoint.name, reason, detail = refusal.detail(), address = %peer.address, "Session refused");
         let how = match refusal {
-            Refusal::NoToken => &endpoint.refuse.no_token,
+            Refusal::NoToken(_) => &endpoint.refuse.no_token,
             Refusal::BadToken(_) => &endpoint.refuse.bad_token,
             Refusal::NotPermitted(_) => &endpoint.refuse.not_permitted,
             Refusal::Origin => {

@@ -216,4 +216,18 @@ async fn no_secret_is_ever_logged() {
         assert!(found.is_none(), "{found:?} in {line}");
     }
     assert!(lines.iter().any(|line| line.contains("Session refused")));
+    let entries = stage.outrigger.logs().entries();
+    let said = |what: &str| {
+        let fields = entries.iter().map(|entry| entry["fields"].clone());
+        let fits = fields.filter(|fields| fields["message"] == what);
+        fits.collect::<Vec<_>>()
+    };
+    for refused in said("Session refused") {
+        assert_ne!(refused["detail"], "", "{refused}");
+    }
+    let ready = &said("Ready")[0];
+    assert_eq!(ready["endpoints"], 1);
+    assert!(ready["app"].as_str().unwrap().starts_with("http://"));
+    let config = ready["config"].as_str().unwrap();
+    assert!(config.ends_with("outrigger.toml"), "{config}");
 }

@@ -20,21 +20,16 @@ pub(super) fn user_of(who: Option<&Who>) -> Option<&UserId> {
 
 /// Who the client is, and how that is known.
 pub(super) fn who(table: &RouteTable, client: &Shown, asked: &Asked) -> String {
-    let by = client.source.as_ref().map_or_else(String::new, source);
+    let by = client
+        .source
+        .as_ref()
+        .map_or_else(String::new, TokenSource::to_string);
     match (&client.who, &table.auth.method) {
         (Some(Who::User(user)), _) if asked.user.is_some() => {
             format!("{}, as you say; the claims are not known", user.user_value)
         }
         (Some(Who::User(user)), _) => format!("{}, by the token in {by}", user.user_value),
-        (Some(Who::Nobody), Method::None) => "nobody: the config has no [auth]".into(),
-        (Some(Who::Nobody), Method::App(_)) => "nobody: no credential for the app".into(),
-        (Some(Who::Nobody), Method::Jwt(_)) => {
-            let places = table.auth.tokens.sources.iter().map(source);
-            format!(
-                "nobody: no token in {}",
-                places.collect::<Vec<_>>().join(", ")
-            )
-        }
+        (Some(Who::Nobody), _) => format!("nobody: {}", table.auth.why_nobody()),
         (Some(Who::Unproven(why) | Who::Unknown(why)), _) => {
             format!("not proven by the token in {by}: {why}")
         }
@@ -42,16 +37,6 @@ pub(super) fn who(table: &RouteTable, client: &Shown, asked: &Asked) -> String {
             format!("the app would say: GET {}, as the client", rules.path)
         }
         (None, Method::None | Method::Jwt(_)) => "not known".into(),
-    }
-}
-
-/// A place for a token, as the config writes it.
-fn source(source: &TokenSource) -> String {
-    match source {
-        TokenSource::Query(name) => format!("query:{name}"),
-        TokenSource::Cookie(name) => format!("cookie:{name}"),
-        TokenSource::Header(name) => format!("header:{name}"),
-        TokenSource::Subprotocol(name) => format!("subprotocol:{name}"),
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) fn listen(check: &mut Check<'_>, raw: &raw::Listen, over: &Overrides)
     }
 }
 
-fn address(raw: &raw::Listen, over: &Overrides) -> SocketAddr {
+pub(super) fn address(raw: &raw::Listen, over: &Overrides) -> SocketAddr {
     let written = raw.address.as_ref().map(|address| address.get_ref().0);
     over.listen.or(written).unwrap_or(LISTEN)
 }

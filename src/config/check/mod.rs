@@ -21,7 +21,7 @@ use toml::Spanned;
 
 use super::{
     Overrides, Settings, raw,
-    report::Problem,
+    report::{Problem, Severity},
     tree::{self, Tree},
     words,
 };
@@ -47,10 +47,10 @@ pub(super) struct Check<'a> {
 /// Translates a file.
 pub(super) fn settings(check: &mut Check<'_>, file: &raw::File, over: &Overrides) -> Settings {
     let (auth, jwks) = auth::auth(check, &file.auth);
-    Settings {
+    let settings = Settings {
         listen: listen::listen(check, &file.listen, over),
         admin: listen::admin(check, file, over),
-        app: app::app(&file.app, over),
+        app: app::app(check, file, over),
         trusted: listen::trusted(check, &file.trust),
         endpoints: endpoint::endpoints(check, file),
         auth,
@@ -61,7 +61,13 @@ pub(super) fn settings(check: &mut Check<'_>, file: &raw::File, over: &Overrides
         sse: source::sse(check, &file.source),
         stop: process::stop(check, &file.stop),
         log: process::log(check, &file.log),
+    };
+    // A file with errors has not said yet where its events come from.
+    let error = |problem: &Problem| problem.severity == Severity::Error;
+    if !check.problems.iter().any(error) && check.hurt.is_empty() {
+        source::unfed(check, file, &settings);
     }
+    settings
 }
 
 impl<'a> Check<'a> {
@@ -145,11 +151,14 @@ impl<'a> Check<'a> {
     }
 
     fn reference(&mut self, span: Range<usize>, said: &str) {
+        if let Some((message, help)) = said.split_once(": write ") {
+            return self.error(span, message, format!("write {help}"));
+        }
         let (message, names) = said.split_once("; known are: ").unwrap_or((said, ""));
         let written = message.trim_start_matches('{').split('}').next();
         let near = nearest_reference(written.unwrap_or_default(), names);
         let help = match (near, names) {
-            (_, "") if message.contains("written twice") => "write {{ for a brace".to_owned(),
+            (_, "") if message.contains("written twice") => "write }} for a brace".to_owned(),
             (_, "") => "a reference is a name in braces, such as {data.id}".to_owned(),
             (Some(near), names) => format!("did you mean {{{near}}}? Known here are: {names}"),
             (None, names) => format!("known here are: {names}"),
@@ -194,13 +203,20 @@ impl<'a> Check<'a> {
     }
 }
 
-/// The name that was probably meant: its first word, if that is what is wrong.
+/// The name that was probably meant: one whose letters are near, whatever is
+/// between them, or else the first word, if that is what is wrong.
 fn nearest_reference<'a>(written: &str, names: &'a str) -> Option<&'a str> {
-    let root = |name: &'a str| name.split('.').next().unwrap_or(name);
-    let first = written.split('.').next().unwrap_or_default();
-    let roots = || names.split(", ").map(root);
-    match roots().any(|known| known == first) {
-        true => None,
-        false => words::nearest(first, roots()),
+    let known = || names.split(", ");
+    let (first, rest) = written.split_once('.').unwrap_or((written, ""));
+    let root = |name: &str| name.split('.').next() == Some(first);
+    match (known().find(|name| root(name)), rest) {
+        (Some(name), "") => return Some(name).filter(|name| *name != written),
+        (Some(_), _) => return None,
+        (None, _) => {}
     }
+    let letters = |name: &str| name.replace(['.', '_'], "");
+    let all: Vec<String> = known().map(letters).collect();
+    let near = words::nearest(&letters(written), all.iter().map(String::as_str));
+    let near = near.and_then(|near| known().find(|name| letters(name) == near));
+    near.or_else(|| words::nearest(first, known()))
 }

@@ -7,10 +7,15 @@ use http::{HeaderName, HeaderValue};
 use toml::Spanned;
 
 use super::{
-    super::{raw, value::Short},
+    super::{Settings, raw, value::Short},
     Check,
 };
-use crate::{routes, secret::Secret, source::sse};
+use crate::{
+    rollout::Share,
+    routes::{self, Action, Step},
+    secret::Secret,
+    source::sse,
+};
 
 /// Shorter secrets can be guessed (RFC 2104 asks for the length of the hash; this
 /// is the least that is not a mistake).
@@ -32,6 +37,30 @@ pub(super) fn webhook(check: &mut Check<'_>, raw: &raw::Source) -> Option<routes
             .map_or(Duration::from_secs(300), |wait| wait.0),
         max_body: raw.max_body.map_or(1 << 20, |size| size.0),
     })
+}
+
+/// Endpoints that send events where nothing brings any.
+pub(super) fn unfed(check: &mut Check<'_>, file: &raw::File, settings: &Settings) {
+    let publishes = |action: &Action| matches!(action.step, Step::Publish(_));
+    let mut actions = settings.endpoints.iter().flat_map(|one| &one.actions);
+    if settings.webhook.is_some() || settings.sse.is_some() || actions.any(publishes) {
+        return;
+    }
+    let sends = |name: &str| {
+        let mut all = settings.endpoints.iter();
+        let endpoint = all.find(|endpoint| &*endpoint.name == name);
+        endpoint.is_some_and(|one| {
+            let nobody = one.rollout.share == Share::Off && one.rollout.always.is_empty();
+            !nobody && !one.frames.kinds().is_empty()
+        })
+    };
+    let names = file.endpoint.iter();
+    for name in names.filter_map(|endpoint| endpoint.get_ref().name.as_ref()) {
+        if sends(name.get_ref()) {
+            let message = format!("no events reach `{}`", name.get_ref());
+            check.warn(name.span(), message, "add [source.webhook] or [source.sse]");
+        }
+    }
 }
 
 /// All that are named: while they are exchanged, the old and the new one.
