@@ -90,6 +90,17 @@ impl fmt::Display for SessionId {
     }
 }
 
+/// One client connection among those of all nodes and all time: 128 random bits.
+/// Its text is what apps and templates call a session by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SessionName(pub u128);
+
+impl fmt::Display for SessionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
 /// Who does not get an event although it is for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Except {

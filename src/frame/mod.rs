@@ -6,6 +6,7 @@
 //! pieces, and rendering splices the payload as it came. [`Text`] is the same
 //! for plain strings: topics, paths, headers.
 
+mod moment;
 mod scope;
 mod style;
 mod text;

@@ -5,16 +5,19 @@
 //! [`Scope`]. Values of an event are picked out of its bytes without reading
 //! the rest into a tree.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc, time::SystemTime};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::event::{Event, UserId};
+use super::moment::Moment;
+use crate::event::{Event, SessionName, UserId};
 
 /// The client a session belongs to, as templates see it.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
+    /// Its session, where there is one already.
+    pub session: Option<SessionName>,
     /// Who it is, if it is anybody.
     pub user: Option<UserId>,
     /// The user's id as the app wrote it: a number stays a number.
@@ -36,17 +39,23 @@ pub struct Scope<'a> {
     pub client: Option<&'a Client>,
     /// The message the client sent, in an action.
     pub message: Option<&'a Value>,
+    /// The app's answer to a call, in what is done after it.
+    pub answer: Option<&'a Value>,
+    /// What `{now}` means; `None`: the moment of the rendering.
+    pub now: Option<SystemTime>,
 }
 
-/// The names that may be used at one place of the config.
+/// The names that may be used at one place of the config. `{now}` always may.
 #[derive(Clone, Debug, Default)]
 pub struct Vocabulary {
     /// `{data...}`, `{event.id}`, `{event.type}`.
     pub event: bool,
-    /// `{user.id}`, `{claims...}`, path parameters and look-ups.
+    /// `{user.id}`, `{claims...}`, `{session.id}`, path parameters and look-ups.
     pub client: bool,
     /// `{message...}`.
     pub message: bool,
+    /// `{answer...}`.
+    pub answer: bool,
     /// Path parameters by name.
     pub params: Vec<Arc<str>>,
     /// Look-ups by name.
@@ -62,7 +71,10 @@ impl Vocabulary {
             (self.event, "event.type"),
             (self.client, "user.id"),
             (self.client, "claims"),
+            (self.client, "session.id"),
             (self.message, "message"),
+            (self.answer, "answer"),
+            (true, "now"),
         ];
         let fixed = fixed
             .iter()
@@ -80,7 +92,10 @@ enum Root {
     EventType,
     UserId,
     Claims,
+    SessionId,
     Message,
+    Answer,
+    Now(Moment),
     Param(Arc<str>),
     Lookup(Arc<str>),
 }
@@ -113,7 +128,10 @@ impl Reference {
 
     /// Whether the value differs from one client to the next.
     pub fn is_personal(&self) -> bool {
-        !matches!(self.root, Root::Data | Root::EventId | Root::EventType)
+        !matches!(
+            self.root,
+            Root::Data | Root::EventId | Root::EventType | Root::Now(_)
+        )
     }
 
     /// Finds the value as JSON text; `None` where there is nothing.
@@ -122,6 +140,11 @@ impl Reference {
             Root::Data => pick(&scope.event?.data, &self.path).map(|raw| raw.get().into()),
             Root::EventId => quoted(scope.event?.id.as_str()),
             Root::EventType => quoted(scope.event?.kind.as_str()),
+            Root::SessionId => quoted(&scope.client?.session?.to_string()),
+            Root::Now(form) => {
+                let now = scope.now.unwrap_or_else(SystemTime::now);
+                Some(form.write(now).into())
+            }
             _ => Some(self.resolve_value(scope)?.to_string().into()),
         }
     }
@@ -130,6 +153,7 @@ impl Reference {
         match &self.root {
             Root::UserId => scope.client?.user_value.as_ref(),
             Root::Message => descend(scope.message?, &self.path),
+            Root::Answer => descend(scope.answer?, &self.path),
             Root::Claims => {
                 let (first, rest) = self.path.split_first()?;
                 descend(scope.client?.claims.as_ref()?.get(&**first)?, rest)
@@ -141,7 +165,7 @@ impl Reference {
                     .find(|(param, _)| param == name)
                     .map(|(_, value)| value)
             }
-            Root::Data | Root::EventId | Root::EventType => None,
+            Root::Data | Root::EventId | Root::EventType | Root::SessionId | Root::Now(_) => None,
         }
     }
 }
@@ -156,7 +180,10 @@ impl Vocabulary {
             "event" if self.event && only(path, "type") => Some(Root::EventType),
             "user" if self.client && only(path, "id") => Some(Root::UserId),
             "claims" if self.client && !path.is_empty() => Some(Root::Claims),
+            "session" if self.client && only(path, "id") => Some(Root::SessionId),
             "message" if self.message => Some(Root::Message),
+            "answer" if self.answer => Some(Root::Answer),
+            "now" => Moment::named(path).map(Root::Now),
             _ if path.is_empty() && named(&self.params).is_some() => {
                 named(&self.params).map(Root::Param)
             }

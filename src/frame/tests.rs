@@ -1,17 +1,21 @@
 //! What templates promise.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use serde_json::{json, value::RawValue};
 
 use super::*;
-use crate::event::Event;
+use crate::event::{Event, SessionName};
 
 fn everything() -> Vocabulary {
     Vocabulary {
         event: true,
         client: true,
         message: true,
+        answer: true,
         params: vec!["chat_id".into()],
         lookups: vec!["me".into()],
     }
@@ -31,6 +35,7 @@ fn event(data: &str) -> Event {
 
 fn client() -> Client {
     Client {
+        session: Some(SessionName(0xa1)),
         user: Some("42".into()),
         user_value: Some(json!(42)),
         claims: json!({"token_type": "access"})
@@ -53,6 +58,8 @@ fn render(tree: &Value, style: JsonStyle, data: &str) -> String {
             event: Some(&event(data)),
             client: Some(&client()),
             message: Some(&message),
+            answer: Some(&json!({"id": 9})),
+            now: Some(UNIX_EPOCH + Duration::from_millis(1_500)),
         })
 }
 
@@ -72,6 +79,21 @@ fn a_reference_within_a_string_is_text_and_cannot_break_out() {
     assert_eq!(
         render(&tree, JsonStyle::Compact, "{}"),
         r#"{"m":"Zoë \"Z\" in 7: hi {x}","n":[42]}"#
+    );
+}
+
+#[test]
+fn the_moment_the_session_and_the_answer_have_names() {
+    let tree = json!([
+        "{now.z}",
+        "{now.unix}",
+        "{session.id}",
+        "{answer.id}",
+        "{answer}"
+    ]);
+    assert_eq!(
+        render(&tree, JsonStyle::Compact, "{}"),
+        r#"["1970-01-01T00:00:01.500000Z",1,"000000000000000000000000000000a1",9,{"id":9}]"#
     );
 }
 
@@ -110,7 +132,7 @@ fn every_unknown_name_is_reported_with_its_place() {
     assert_eq!(faults[0].path, ["a", "1"]);
     assert_eq!(
         faults[0].message,
-        "{dta.x} is not known here; known are: data, event.id, event.type"
+        "{dta.x} is not known here; known are: data, event.id, event.type, now"
     );
     assert_eq!(faults[1].path, ["b"]);
 }
@@ -123,7 +145,7 @@ fn a_path_is_filled_in_without_adding_segments() {
     let scope = Scope {
         message: Some(&message),
         client: Some(&client),
-        event: None,
+        ..Scope::default()
     };
     assert_eq!(
         text.render_path(&scope).unwrap(),

@@ -58,7 +58,7 @@ impl Subscriber {
         let scope = Scope {
             event: Some(event),
             client: Some(&self.client),
-            message: None,
+            ..Scope::default()
         };
         template.render(&scope).into()
     }

@@ -245,9 +245,9 @@ impl Desk {
 
     fn scope<'a>(&'a self, message: &'a Value) -> Scope<'a> {
         Scope {
-            event: None,
             client: Some(&self.subscriber.client),
             message: Some(message),
+            ..Scope::default()
         }
     }
 
@@ -263,10 +263,7 @@ impl Desk {
 
 /// An id that no other event has: 128 random bits.
 fn unique_id() -> String {
-    let mut bytes = [0; 16];
-    // Without randomness the process could not have started: TLS and JWT need it.
-    aws_lc_rs::rand::fill(&mut bytes).unwrap_or_default();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:032x}", super::random())
 }
 
 /// So many messages a second, with bursts of as many.

@@ -39,6 +39,14 @@ pub use identify::Who;
 pub use open::{Held, Opened};
 pub use registry::{Listed, Registry};
 
+/// A number that no other has.
+fn random() -> u128 {
+    let mut bytes = [0; 16];
+    // Without randomness the process could not have started: TLS and JWT need it.
+    aws_lc_rs::rand::fill(&mut bytes).unwrap_or_default();
+    u128::from_be_bytes(bytes)
+}
+
 /// What all sessions share.
 #[derive(Debug)]
 pub struct Sessions {

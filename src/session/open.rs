@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     auth::Identity,
-    event::{Offset, Topic},
+    event::{Offset, SessionName, Topic},
     frame::{Client, Scope},
     hub::{Outbox, Subscriber},
     metrics::Because,
@@ -116,7 +116,10 @@ impl Sessions {
         } = known;
         let identity = admit(&endpoint, who, table)?;
         let expires_at = identity.as_ref().and_then(|user| user.expires_at);
-        let mut client = client_of(identity, params);
+        let mut client = Client {
+            session: Some(SessionName(super::random())),
+            ..client_of(identity, params)
+        };
         self.permit(table, &endpoint, &mut client, &caller).await?;
         let topics = topics(&endpoint, &client).map_err(Refusal::NotPermitted)?;
         let at = (Leg::Feed, peer.address);

@@ -145,7 +145,7 @@ fn admitted(endpoint: &Endpoint, client: &Client) -> Result<Admitted, String> {
     let asks = !endpoint.lookups.is_empty();
     let or_as_written = |text: &Text, filled: Result<String, crate::frame::Missing>| match filled {
         Ok(text) => Ok(text),
-        Err(_) if asks => Ok(text.source().to_owned()),
+        Err(_) if asks || text.source().contains("{session.id}") => Ok(text.source().to_owned()),
         Err(missing) => Err(missing.to_string()),
     };
     for lookup in &endpoint.lookups {

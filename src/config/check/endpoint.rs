@@ -241,7 +241,9 @@ fn lookup(
     name: &Arc<str>,
     raw: &Spanned<Short<raw::Lookup>>,
 ) -> Option<Lookup> {
-    let reserved = ["data", "event", "user", "claims", "message"];
+    let reserved = [
+        "data", "event", "user", "claims", "message", "answer", "now", "session",
+    ];
     if reserved.contains(&&**name) || place.params.contains(name) {
         let message = format!("`{name}` means something else in templates already");
         check.error(

@@ -46,6 +46,7 @@ impl Place<'_> {
             event,
             client: true,
             message,
+            answer: false,
             params: self.params.clone(),
             lookups: self.lookups.clone(),
         }
