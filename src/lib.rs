@@ -19,6 +19,7 @@ pub mod jwks;
 pub mod listen;
 pub mod logs;
 pub mod metrics;
+pub mod presence;
 pub mod reload;
 pub mod reply;
 pub mod rollout;
