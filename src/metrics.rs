@@ -62,7 +62,7 @@ pub struct Ended {
 /// Labels of events that came in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Taken {
-    /// `webhook`, `sse` or `action`.
+    /// `webhook`, `sse`, `channel_layer` or `action`.
     pub source: &'static str,
     /// `accepted`, `duplicate`, or why it was rejected.
     pub result: &'static str,
@@ -172,6 +172,22 @@ metrics! {
     config_generation: Gauge = Gauge::default(), "The generation of the running table";
     /// Attempts to read the app's event stream, and how it ended.
     sse_connects: Family<Ended, Counter> = Family::default(), "Attempts to read the app's event stream and its ends, by result";
+    /// Groups of the channel layer that are joined.
+    channel_layer_groups: Gauge = Gauge::default(), "Groups of the channel layer that are joined";
+    /// Joining and leaving groups.
+    channel_layer_joins: Family<Ended, Counter> = Family::default(), "Groups joined, left, joined again, not joinable, and handshakes that did not wait longer, by result";
+    /// Messages that lay in the own mailbox when it was last emptied.
+    channel_layer_depth: Gauge = Gauge::default(), "Messages that lay in the own queue in Redis when it was last looked at";
+    /// Times the own mailbox was found full.
+    channel_layer_full: Counter = Counter::default(), "Times the own queue was found at its capacity, when senders drop messages";
+    /// Connections to the channel layer, and how they ended.
+    channel_layer_connects: Family<Ended, Counter> = Family::default(), "Connections to the channel layer's Redis and their ends, by result";
+    /// Messages that could not be read.
+    channel_layer_unreadable: Family<Ended, Counter> = Family::default(), "Messages of the channel layer that could not be read, by reason";
+    /// Values for which JSON has no spelling.
+    channel_layer_replaced: Family<Ended, Counter> = Family::default(), "Values in messages that JSON cannot spell and what stands for them, by what they were";
+    /// Messages sent to groups.
+    channel_layer_sends: Family<Ended, Counter> = Family::default(), "Messages sent to groups of the channel layer, by result; over_capacity counts queues that were full";
     /// Fetches of the key set.
     jwks_fetches: Family<Ended, Counter> = Family::default(), "Fetches of the JWKS, by result";
     /// How far the stop has come.

@@ -14,12 +14,16 @@ use tracing::{error, info, warn};
 
 use crate::{
     config::{self, Overrides, Report, Settings, Stop},
+    demand::Demand,
     feed::Feed,
     jwks::{self, Jwks},
     listen::{self, Door},
     metrics::{Ended, Metrics},
     routes::{Auth, FileStatus, Method, RouteTable, Swap, Tables},
-    source::sse,
+    source::{
+        channel_layer::{self, ChannelLayer},
+        sse,
+    },
     upstream::Upstream,
     wire::{Timeouts, Watchdog},
 };
@@ -34,6 +38,7 @@ pub struct Reloader {
     overrides: Overrides,
     tables: watch::Sender<Arc<RouteTable>>,
     door: watch::Sender<Door>,
+    channel_layer: watch::Sender<Option<Arc<ChannelLayer>>>,
     status: watch::Sender<FileStatus>,
     rooms: Rooms,
     state: Mutex<State>,
@@ -44,6 +49,8 @@ pub struct Reloader {
 pub struct Rooms {
     /// The feed that sources fill.
     pub feed: Arc<Feed>,
+    /// Which topics have listeners.
+    pub demand: Arc<Demand>,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// Where tasks run.
@@ -60,6 +67,7 @@ struct State {
     started: Arc<Settings>,
     jwks: Option<Running<jwks::Settings, Arc<Jwks>>>,
     sse: Option<Running<sse::Settings, sse::Cursor>>,
+    channel_layer: Option<Running<channel_layer::Settings, Arc<ChannelLayer>>>,
     stop: Stop,
 }
 
@@ -88,15 +96,19 @@ impl Reloader {
             started: started.clone(),
             jwks: None,
             sse: None,
+            channel_layer: None,
             stop: started.stop.clone(),
         };
         let table = rooms.table(&started, None, &mut state);
+        let layer = state.channel_layer.as_ref();
+        let layer = layer.map(|running| running.handle.clone());
         rooms.metrics.config_generation.set(1);
         Ok(Arc::new(Self {
             path,
             overrides,
             tables: watch::Sender::new(Arc::new(table)),
             door: watch::Sender::new(door),
+            channel_layer: watch::Sender::new(layer),
             status: watch::Sender::new(status),
             rooms,
             state: Mutex::new(state),
@@ -116,6 +128,11 @@ impl Reloader {
     /// What new connections meet.
     pub fn door(&self) -> watch::Receiver<Door> {
         self.door.subscribe()
+    }
+
+    /// The app's channel layer of the moment.
+    pub fn channel_layer(&self) -> channel_layer::Current {
+        self.channel_layer.subscribe()
     }
 
     /// The file that is watched, if there is one.
@@ -177,6 +194,9 @@ impl Reloader {
             since: self.rooms.feed.head().offset,
             endpoints: table.endpoints.clone(),
         });
+        let layer = state.channel_layer.as_ref();
+        let layer = layer.map(|running| running.handle.clone());
+        self.channel_layer.send_replace(layer);
         let moved = !Arc::ptr_eq(&old.app, &table.app);
         self.tables.send_replace(Arc::new(table));
         if moved {
@@ -240,6 +260,7 @@ impl Rooms {
     ) -> RouteTable {
         let jwks = self.jwks(settings.jwks.as_ref(), &mut state.jwks);
         self.follow_stream(settings.sse.as_ref(), &mut state.sse);
+        self.follow_layer(settings.channel_layer.as_ref(), &mut state.channel_layer);
         RouteTable {
             generation: old.map_or(1, |old| old.generation + 1),
             swaps: old.map(latest_swaps).unwrap_or_default(),
@@ -331,6 +352,31 @@ impl Rooms {
             Running {
                 settings: wanted.clone(),
                 handle: cursor,
+                _stop: stop.drop_guard(),
+            }
+        });
+    }
+
+    /// A new reader joins before the old one leaves: what both hear, the feed takes once.
+    fn follow_layer(
+        &self,
+        wanted: Option<&channel_layer::Settings>,
+        running: &mut Option<Running<channel_layer::Settings, Arc<ChannelLayer>>>,
+    ) {
+        if running.as_ref().map(|running| &running.settings) == wanted {
+            return;
+        }
+        *running = wanted.map(|wanted| {
+            let handle = ChannelLayer::new(
+                wanted.clone(),
+                (self.feed.clone(), self.demand.clone()),
+                self.metrics.clone(),
+            );
+            let stop = self.door.child_token();
+            self.tracker.spawn(handle.clone().run(stop.clone()));
+            Running {
+                settings: wanted.clone(),
+                handle,
                 _stop: stop.drop_guard(),
             }
         });

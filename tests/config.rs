@@ -76,6 +76,7 @@ fn what_the_example_shows_besides_is_right_too() {
         "cannot both say",
         "is public",
         "written twice",
+        "stands beside `sentinel`",
     ];
     let report = parse("config.example.toml", &whole_example()).unwrap_err();
     for problem in report.problems() {

@@ -84,6 +84,7 @@ impl App {
         let access_log = settings.log.access;
         let rooms = Rooms {
             feed: feed.clone(),
+            demand: hub.demand().clone(),
             metrics: metrics.clone(),
             tracker: ends.background.clone(),
             door: ends.door.clone(),
@@ -92,7 +93,7 @@ impl App {
         let reloader = Reloader::new(settings, (path, overrides), rooms)?;
         let sessions = Sessions::new(
             (hub.clone(), feed.clone()),
-            reloader.tables(),
+            (reloader.tables(), reloader.channel_layer()),
             metrics.clone(),
             ends.sessions.clone(),
             ends.home.clone(),

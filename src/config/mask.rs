@@ -38,8 +38,12 @@ fn collect<'a>(table: &'a DeTable<'_>, keys: &mut Vec<&'a str>, spans: &mut Vec<
                 DeValue::Table(table) => collect(table, keys, spans),
                 DeValue::Array(items) => {
                     for item in items {
-                        if let DeValue::Table(table) = item.get_ref() {
-                            collect(table, keys, spans);
+                        match item.get_ref() {
+                            DeValue::Table(table) => collect(table, keys, spans),
+                            DeValue::String(text) if has_password(text) => {
+                                spans.push(item.span());
+                            }
+                            _ => {}
                         }
                     }
                 }
@@ -85,7 +89,7 @@ fn by_line(text: &str) -> Vec<Range<usize>> {
     for line in text.split_inclusive('\n') {
         let end = start + line.len();
         if line.trim_start().starts_with('[') {
-            guarded = ["jwt", "webhook", "sse"]
+            guarded = ["jwt", "webhook", "sse", "channel_layer"]
                 .iter()
                 .any(|part| line.contains(part));
         }

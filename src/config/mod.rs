@@ -51,6 +51,8 @@ pub struct Settings {
     pub feed: feed::Settings,
     /// The app's own event stream.
     pub sse: Option<source::sse::Settings>,
+    /// The app's channel layer.
+    pub channel_layer: Option<source::channel_layer::Settings>,
     /// How the process ends.
     pub stop: Stop,
     /// How logs are written.

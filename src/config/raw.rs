@@ -117,6 +117,7 @@ tables! {
     Source {
         webhook: Maybe<Webhook>,
         sse: Maybe<Sse>,
+        channel_layer: Maybe<ChannelLayer>,
     }
     Webhook {
         secret: Maybe<String>,
@@ -131,6 +132,28 @@ tables! {
         headers: Pairs<Spanned<Short<FromEnv>>>,
         silence: Option<Wait>,
         max_backoff: Option<Wait>,
+    }
+    ChannelLayer {
+        redis: Maybe<Short<Vec<Spanned<String>>>>,
+        sentinel: Maybe<Sentinel>,
+        username: Option<String>,
+        password_env: Maybe<String>,
+        password_file: Maybe<PathBuf>,
+        ca_file: Maybe<PathBuf>,
+        layer: Option<Layer>,
+        prefix: Maybe<String>,
+        serializer: Option<Serializer>,
+        encryption_keys_env: Vec<Spanned<String>>,
+        expiry: Maybe<Wait>,
+        group_expiry: Maybe<Wait>,
+        capacity: Option<Count>,
+    }
+    Sentinel {
+        nodes: Vec<Spanned<String>>,
+        master: Maybe<String>,
+        db: Option<u32>,
+        tls: bool,
+        password_env: Maybe<String>,
     }
     FromEnv {
         env: String,
@@ -264,6 +287,8 @@ words! {
     Repeated { First, Last, }
     Empty { Absent, Bad, }
     Json { Compact, Python, }
+    Layer { Core, Pubsub, }
+    Serializer { Msgpack, Json, }
     LogFormat { Text, Json, }
 }
 

@@ -4,13 +4,9 @@
 use super::report::Problem;
 
 /// Keys and words that are understood by their neighbours, but not yet.
-const LATER: [(&str, &str); 5] = [
+const LATER: [(&str, &str); 4] = [
     ("disk", "the feed is kept in memory: [feed.memory]"),
     ("redis", "the feed is kept in memory: [feed.memory]"),
-    (
-        "channel_layer",
-        "events come by [source.webhook] or [source.sse]",
-    ),
     (
         "exchange",
         "events come by [source.webhook] or [source.sse]",

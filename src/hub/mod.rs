@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::{
+    demand::Demand,
     event::{Entry, Offset, SessionId, Topic, UserId},
     feed::{Feed, Page},
     frame::Template,
@@ -44,6 +45,7 @@ pub struct Hub {
     users: Index<UserId>,
     /// Everything up to here has been offered to all it is for.
     handed_out: Mutex<Offset>,
+    demand: Arc<Demand>,
     feed: Arc<Feed>,
     metrics: Arc<Metrics>,
 }
@@ -55,16 +57,22 @@ impl Hub {
             topics: Index::default(),
             users: Index::default(),
             handed_out: Mutex::new(feed.head().offset),
+            demand: Demand::new(metrics.clone()),
             feed,
             metrics,
         })
     }
 
+    /// Which topics have listeners.
+    pub fn demand(&self) -> &Arc<Demand> {
+        &self.demand
+    }
+
     /// Subscribes a session: entries that are appended from now on reach its outbox.
     pub fn join(&self, subscriber: &Arc<Subscriber>) {
-        for topic in &subscriber.topics {
-            self.topics.put(topic, subscriber);
-        }
+        let topics = subscriber.topics.iter();
+        self.demand
+            .add(topics.filter(|topic| self.topics.put(topic, subscriber)));
         if let Some(user) = &subscriber.client.user {
             self.users.put(user, subscriber);
         }
@@ -72,9 +80,7 @@ impl Hub {
 
     /// Unsubscribes a session.
     pub fn leave(&self, subscriber: &Subscriber) {
-        for topic in &subscriber.topics {
-            self.topics.remove(topic, subscriber.session);
-        }
+        self.unsubscribe(&subscriber.topics, subscriber.session);
         if let Some(user) = &subscriber.client.user {
             self.users.remove(user, subscriber.session);
         }
@@ -85,13 +91,17 @@ impl Hub {
     /// find neither: the session reads it from the feed.
     pub fn replace(&self, old: &Subscriber, new: &Arc<Subscriber>) {
         self.join(new);
-        for topic in old
-            .topics
-            .iter()
-            .filter(|topic| !new.topics.contains(topic))
-        {
-            self.topics.remove(topic, old.session);
-        }
+        let topics = old.topics.iter();
+        self.unsubscribe(
+            topics.filter(|topic| !new.topics.contains(topic)),
+            old.session,
+        );
+    }
+
+    fn unsubscribe<'a>(&self, topics: impl IntoIterator<Item = &'a Topic>, session: SessionId) {
+        let topics = topics.into_iter();
+        self.demand
+            .remove(topics.filter(|topic| self.topics.remove(topic, session)));
     }
 
     /// Hands out the feed's entries until it is told to stop.
@@ -239,28 +249,34 @@ impl<K> Default for Index<K> {
 }
 
 impl<K: Clone + Eq + std::hash::Hash> Index<K> {
-    fn put(&self, key: &K, subscriber: &Arc<Subscriber>) {
+    /// Whether it is the first under the name.
+    fn put(&self, key: &K, subscriber: &Arc<Subscriber>) -> bool {
         let mut shard = self.shard(key);
         let there = shard
             .entry(key.clone())
             .or_insert_with(|| Vec::with_capacity(1));
+        let first = there.is_empty();
         match there.binary_search_by_key(&subscriber.session, |other| other.session) {
             Ok(at) => there[at] = subscriber.clone(),
             Err(at) => there.insert(at, subscriber.clone()),
         }
+        first
     }
 
-    fn remove(&self, key: &K, session: SessionId) {
+    /// Whether it was the last under the name.
+    fn remove(&self, key: &K, session: SessionId) -> bool {
         let mut shard = self.shard(key);
         let Some(there) = shard.get_mut(key) else {
-            return;
+            return false;
         };
         if let Ok(at) = there.binary_search_by_key(&session, |other| other.session) {
             there.remove(at);
         }
-        if there.is_empty() {
+        let last = there.is_empty();
+        if last {
             shard.remove(key);
         }
+        last
     }
 
     fn each(&self, key: &K, visit: &mut impl FnMut(&Arc<Subscriber>)) {

@@ -32,7 +32,9 @@ use std::{
 use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{event::SessionId, feed::Feed, hub::Hub, metrics::Metrics, routes::Tables};
+use crate::{
+    event::SessionId, feed::Feed, hub::Hub, metrics::Metrics, routes::Tables, source::channel_layer,
+};
 
 pub use close::CloseReason;
 pub use identify::Who;
@@ -54,6 +56,7 @@ pub struct Sessions {
     feed: Arc<Feed>,
     metrics: Arc<Metrics>,
     tables: Tables,
+    layer: channel_layer::Current,
     registry: Arc<Registry>,
     asks: ask::Asks,
     tracker: TaskTracker,
@@ -68,7 +71,7 @@ impl Sessions {
     /// by `stop`.
     pub fn new(
         (hub, feed): (Arc<Hub>, Arc<Feed>),
-        tables: Tables,
+        (tables, layer): (Tables, channel_layer::Current),
         metrics: Arc<Metrics>,
         tracker: TaskTracker,
         stop: CancellationToken,
@@ -80,12 +83,18 @@ impl Sessions {
             feed,
             metrics,
             tables,
+            layer,
             registry,
             asks,
             tracker,
             relays: AtomicU64::new(0),
             stop,
         })
+    }
+
+    /// The app's channel layer, if one is configured: for who sends to groups.
+    pub fn channel_layer(&self) -> Option<Arc<channel_layer::ChannelLayer>> {
+        self.layer.borrow().clone()
     }
 
     /// The list of who is here.

@@ -141,7 +141,10 @@ impl Sessions {
             place,
             peer: peer.clone(),
         };
+        let topics = session.subscriber.topics.clone();
         self.tracker.spawn(live::run(self.clone(), session));
+        // What is published after the 101 must reach it, whatever brings it here.
+        self.hub.demand().joined(&topics).await;
         Ok(response)
     }
 

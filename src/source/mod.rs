@@ -1,9 +1,11 @@
-//! Letting events in: the signed webhook and the app's own SSE stream.
+//! Letting events in: the signed webhook, the app's own SSE stream and its
+//! channel layer.
 //!
 //! Whatever brings them, events are read by [`wire`], appended to the feed in the
 //! order they came, and counted by source and result. Nothing here knows who listens.
 
 mod body;
+pub mod channel_layer;
 mod cloudevents;
 pub mod signature;
 pub mod sse;

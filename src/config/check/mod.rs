@@ -6,6 +6,7 @@
 mod actions;
 mod app;
 mod auth;
+mod channel_layer;
 mod door;
 mod endpoint;
 mod flags;
@@ -59,6 +60,7 @@ pub(super) fn settings(check: &mut Check<'_>, file: &raw::File, over: &Overrides
         flags: flags::flags(check, file),
         feed: process::feed(&file.feed),
         sse: source::sse(check, &file.source),
+        channel_layer: channel_layer::channel_layer(check, &file.source),
         stop: process::stop(check, &file.stop),
         log: process::log(check, &file.log),
     };

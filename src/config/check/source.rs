@@ -43,7 +43,9 @@ pub(super) fn webhook(check: &mut Check<'_>, raw: &raw::Source) -> Option<routes
 pub(super) fn unfed(check: &mut Check<'_>, file: &raw::File, settings: &Settings) {
     let publishes = |action: &Action| matches!(action.step, Step::Publish(_));
     let mut actions = settings.endpoints.iter().flat_map(|one| &one.actions);
-    if settings.webhook.is_some() || settings.sse.is_some() || actions.any(publishes) {
+    let fed =
+        settings.webhook.is_some() || settings.sse.is_some() || settings.channel_layer.is_some();
+    if fed || actions.any(publishes) {
         return;
     }
     let sends = |name: &str| {
@@ -58,7 +60,11 @@ pub(super) fn unfed(check: &mut Check<'_>, file: &raw::File, settings: &Settings
     for name in names.filter_map(|endpoint| endpoint.get_ref().name.as_ref()) {
         if sends(name.get_ref()) {
             let message = format!("no events reach `{}`", name.get_ref());
-            check.warn(name.span(), message, "add [source.webhook] or [source.sse]");
+            check.warn(
+                name.span(),
+                message,
+                "add [source.webhook], [source.sse] or [source.channel_layer]",
+            );
         }
     }
 }

@@ -1,0 +1,292 @@
+//! Which topics somebody listens to, and which of them a source has joined.
+//!
+//! The hub counts listeners in and out; a source that has to join what it is to hear
+//! attaches and follows. A session waits, within a limit, until its topics are joined.
+//! Nothing here knows how a topic is joined, or whether anybody does it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::watch, time::timeout};
+use tracing::warn;
+
+use crate::{
+    event::Topic,
+    metrics::{Ended, Metrics},
+};
+
+/// A handshake waits for its topics at most so long: a feed without one source is better
+/// than no socket.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Listeners by topic.
+#[derive(Debug)]
+pub struct Demand {
+    state: Mutex<State>,
+    /// Somebody began or ceased to listen.
+    changes: watch::Sender<()>,
+    /// Something was joined, or the source has changed.
+    joins: watch::Sender<()>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    listeners: HashMap<Topic, usize>,
+    /// What began or ceased since the source has looked.
+    changed: HashSet<Topic>,
+    /// Counts the sources that have followed; one at a time.
+    source: u64,
+    attached: bool,
+    joined: HashSet<Topic>,
+}
+
+/// A source that follows the demand, until the next one does or it is dropped.
+#[derive(Debug)]
+pub struct Follower {
+    demand: Arc<Demand>,
+    source: u64,
+    changes: watch::Receiver<()>,
+}
+
+impl Demand {
+    /// Nobody listens.
+    pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            changes: watch::Sender::default(),
+            joins: watch::Sender::default(),
+            metrics,
+        })
+    }
+
+    /// One more listens to each of these.
+    pub fn add<'a>(&self, topics: impl IntoIterator<Item = &'a Topic>) {
+        let mut state = self.lock();
+        let mut new = false;
+        for topic in topics {
+            let count = state.listeners.entry(topic.clone()).or_default();
+            *count += 1;
+            if *count == 1 {
+                new |= state.change(topic);
+            }
+        }
+        drop(state);
+        if new {
+            self.changes.send_replace(());
+        }
+    }
+
+    /// One less listens to each of these.
+    pub fn remove<'a>(&self, topics: impl IntoIterator<Item = &'a Topic>) {
+        let mut state = self.lock();
+        let mut ended = false;
+        for topic in topics {
+            let Some(count) = state.listeners.get_mut(topic) else {
+                continue;
+            };
+            *count -= 1;
+            if *count == 0 {
+                state.listeners.remove(topic);
+                ended |= state.change(topic);
+            }
+        }
+        drop(state);
+        if ended {
+            self.changes.send_replace(());
+        }
+    }
+
+    /// Whether anybody listens to a topic.
+    pub fn is_wanted(&self, topic: &Topic) -> bool {
+        self.lock().listeners.contains_key(topic)
+    }
+
+    /// Waits until the source, if there is one, has joined all of these; not for long.
+    pub async fn joined(&self, topics: &[Topic]) {
+        let mut joins = self.joins.subscribe();
+        let all = async {
+            while !self.lock().has_joined(topics) {
+                if joins.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        if timeout(PATIENCE, all).await.is_err() {
+            let labels = Ended { result: "late" };
+            self.metrics
+                .channel_layer_joins
+                .get_or_create(&labels)
+                .inc();
+            warn!(?topics, waited = ?PATIENCE, "A session opens before its groups are joined; until then it hears nothing from the channel layer");
+        }
+    }
+
+    /// A source follows from now on, in place of the one that did. All topics are
+    /// new to it.
+    pub fn follow(self: &Arc<Self>) -> Follower {
+        let mut state = self.lock();
+        state.source += 1;
+        state.attached = true;
+        state.joined.clear();
+        state.changed = state.listeners.keys().cloned().collect();
+        let source = state.source;
+        drop(state);
+        let mut changes = self.changes.subscribe();
+        changes.mark_changed();
+        Follower {
+            demand: self.clone(),
+            source,
+            changes,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Notes a change for the source, if there is one.
+    fn change(&mut self, topic: &Topic) -> bool {
+        self.attached && self.changed.insert(topic.clone())
+    }
+
+    fn has_joined(&self, topics: &[Topic]) -> bool {
+        !self.attached || topics.iter().all(|topic| self.joined.contains(topic))
+    }
+}
+
+impl Follower {
+    /// Waits until there is something to take.
+    pub async fn changed(&mut self) {
+        // The sender lives as long as the demand, which is held here.
+        self.changes.changed().await.unwrap_or_default();
+    }
+
+    /// What began (`true`) or ceased to be wanted since the last time.
+    pub fn take(&self) -> Vec<(Topic, bool)> {
+        let mut state = self.demand.lock();
+        if state.source != self.source {
+            return Vec::new();
+        }
+        let changed = std::mem::take(&mut state.changed);
+        let wanted = |topic: Topic| {
+            let wanted = state.listeners.contains_key(&topic);
+            (topic, wanted)
+        };
+        changed.into_iter().map(wanted).collect()
+    }
+
+    /// Whether anybody listens to a topic.
+    pub fn is_wanted(&self, topic: &Topic) -> bool {
+        self.demand.is_wanted(topic)
+    }
+
+    /// These are joined, or there is no waiting for them.
+    pub fn joined(&self, topics: impl IntoIterator<Item = Topic>) {
+        let mut state = self.demand.lock();
+        if state.source == self.source {
+            state.joined.extend(topics);
+            drop(state);
+            self.demand.joins.send_replace(());
+        }
+    }
+
+    /// This one is joined no more.
+    pub fn left(&self, topic: &Topic) {
+        let mut state = self.demand.lock();
+        if state.source == self.source {
+            state.joined.remove(topic);
+        }
+    }
+
+    /// Nothing is joined any more: the server has lost it.
+    pub fn lost_all(&self) {
+        let mut state = self.demand.lock();
+        if state.source == self.source {
+            state.joined.clear();
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let mut state = self.demand.lock();
+        if state.source == self.source {
+            state.attached = false;
+            state.joined.clear();
+            state.changed.clear();
+            drop(state);
+            self.demand.joins.send_replace(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topics(names: &[&str]) -> Vec<Topic> {
+        names.iter().map(|name| Topic::from(*name)).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_source_nobody_waits() {
+        let demand = Demand::new(Metrics::new());
+        let began = tokio::time::Instant::now();
+        demand.joined(&topics(&["a"])).await;
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_waits_for_all_its_topics_and_not_for_long() {
+        let demand = Demand::new(Metrics::new());
+        let follower = demand.follow();
+        follower.joined(topics(&["a"]));
+        let began = tokio::time::Instant::now();
+        demand.joined(&topics(&["a"])).await;
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        demand.joined(&topics(&["a", "b"])).await;
+        assert_eq!(began.elapsed(), PATIENCE);
+        let both = topics(&["a", "b"]);
+        let join = async { follower.joined(topics(&["b"])) };
+        tokio::join!(demand.joined(&both), join);
+        assert_eq!(began.elapsed(), PATIENCE);
+    }
+
+    #[tokio::test]
+    async fn the_first_and_the_last_listener_are_changes() {
+        let demand = Demand::new(Metrics::new());
+        demand.add(&topics(&["early"]));
+        let mut follower = demand.follow();
+        follower.changed().await;
+        assert_eq!(follower.take(), [("early".into(), true)]);
+        demand.add(&topics(&["a"]));
+        demand.add(&topics(&["a"]));
+        follower.changed().await;
+        assert_eq!(follower.take(), [("a".into(), true)]);
+        demand.remove(&topics(&["a"]));
+        assert_eq!(follower.take(), []);
+        demand.remove(&topics(&["a"]));
+        follower.changed().await;
+        assert_eq!(follower.take(), [("a".into(), false)]);
+    }
+
+    #[tokio::test]
+    async fn the_next_source_takes_over() {
+        let demand = Demand::new(Metrics::new());
+        demand.add(&topics(&["a"]));
+        let first = demand.follow();
+        first.joined(topics(&["a"]));
+        let second = demand.follow();
+        assert!(!demand.lock().has_joined(&topics(&["a"])));
+        first.joined(topics(&["a"]));
+        drop(first);
+        assert!(!demand.lock().has_joined(&topics(&["a"])));
+        assert_eq!(second.take(), [("a".into(), true)]);
+    }
+}

@@ -1,0 +1,154 @@
+//! A real `redis-server` of one's own, on a free port, that can be stopped and started
+//! again; and Python with the real `channels_redis`.
+
+use std::{
+    process::Stdio,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::TcpStream,
+    process::{Child, Command},
+};
+
+use super::within;
+
+/// A server with nothing in it.
+pub struct Redis {
+    child: Option<Child>,
+    port: u16,
+    folder: tempfile::TempDir,
+    arguments: Vec<String>,
+}
+
+impl Redis {
+    /// Starts one.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one with further arguments of `redis-server`.
+    pub async fn start_with(arguments: &[&str]) -> Self {
+        let mut redis = Self {
+            child: None,
+            port: 0,
+            folder: tempfile::tempdir().unwrap(),
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+        };
+        // Another test may take the port between asking for it and using it.
+        while redis.child.is_none() {
+            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            redis.port = free.local_addr().unwrap().port();
+            drop(free);
+            redis.begin().await;
+        }
+        redis
+    }
+
+    /// `redis://127.0.0.1:port`
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Kills it; what it held is gone.
+    pub async fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            within("the end of redis-server", child.kill())
+                .await
+                .unwrap();
+        }
+    }
+
+    /// Starts it again on the same port, empty.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        within("the port of redis-server to be free", async {
+            while self.child.is_none() {
+                self.begin().await;
+            }
+        })
+        .await;
+    }
+
+    /// Runs one command and gives its answer as `redis-cli` prints it.
+    pub async fn cli(&self, arguments: &[&str]) -> String {
+        let port = self.port.to_string();
+        let mut command = Command::new("redis-cli");
+        command.args(["-p", &port]).args(arguments);
+        let output = within("redis-cli", command.output()).await.unwrap();
+        String::from_utf8_lossy(&output.stdout)
+            .trim_end()
+            .to_owned()
+    }
+
+    async fn begin(&mut self) {
+        let port = self.port.to_string();
+        let mut command = Command::new("redis-server");
+        command
+            .args(["--port", &port, "--bind", "127.0.0.1", "--save", ""])
+            .args(["--appendonly", "no", "--daemonize", "no", "--dir"])
+            .arg(self.folder.path())
+            .args(&self.arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        let mut child = command
+            .spawn()
+            .expect("redis-server is installed: ./tests/run does it");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let ready = within("redis-server to be ready", async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if line.contains("Ready to accept connections") {
+                    return true;
+                }
+            }
+            false
+        });
+        if ready.await && TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
+            // What it prints from now on is read, so that it never waits for us.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            self.child = Some(child);
+        }
+    }
+}
+
+/// Runs Python with the packages of the example apps. `code` finds `layer`, a channel layer
+/// made of `layer_of` (an expression), and may `await`.
+///
+/// # Panics
+/// Python says that something is wrong; its words are in the message.
+pub async fn channels(layer_of: &str, code: &str) -> String {
+    let indented: String = code.lines().map(|line| format!("    {line}\n")).collect();
+    let program = format!(
+        "import asyncio, json, sys, time\n\
+         from channels_redis.core import RedisChannelLayer\n\
+         from channels_redis.pubsub import RedisPubSubChannelLayer\n\
+         async def main():\n    layer = {layer_of}\n{indented}\n\
+         asyncio.run(main())\n"
+    );
+    let mut command = Command::new(python());
+    command.arg("-c").arg(&program).kill_on_drop(true);
+    let output = within("Python", command.output()).await.unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program}\n{errors}");
+    String::from_utf8_lossy(&output.stdout)
+        .trim_end()
+        .to_owned()
+}
+
+/// The interpreter that `./tests/run` prepares.
+pub fn python() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python")
+}
+
+/// Seconds since 1970, as Redis scores have them.
+pub fn unix_time() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or(Duration::ZERO).as_secs_f64()
+}
