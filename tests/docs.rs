@@ -3,6 +3,7 @@
 //! is run.
 
 mod markdown;
+mod templates;
 
 use std::{collections::BTreeSet, fs, path::Path, process::Stdio};
 

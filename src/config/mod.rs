@@ -139,7 +139,7 @@ pub fn parse(
         hurt,
     } = read::read(text);
     let folder = origin.parent().unwrap_or(Path::new(""));
-    let mut check = check::Check::new(folder, environment, hurt);
+    let mut check = check::Check::new((text, folder), environment, hurt);
     let settings = check::settings(&mut check, &file, overrides);
     problems.append(&mut check.problems);
     let report = Report::new(origin, mask::mask(text), problems);

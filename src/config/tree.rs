@@ -55,6 +55,43 @@ pub(super) fn span_at(tree: &Tree, path: &[String]) -> Range<usize> {
     below.unwrap_or_else(|| tree.span())
 }
 
+/// Where a part of a string's value stands in the string as it is written in TOML;
+/// `None` where it is written over several lines.
+pub(super) fn part_of_string(written: &str, part: Range<usize>) -> Option<Range<usize>> {
+    let quote = written.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let inside = written.strip_prefix(quote)?.strip_suffix(quote)?;
+    if inside.starts_with(quote) {
+        return None;
+    }
+    // Each character of the value with its place in what is written.
+    let mut places = Vec::with_capacity(part.end + 1);
+    let mut rest = inside;
+    while let Some(c) = rest.chars().next() {
+        let at = written.len() - 1 - rest.len();
+        let (length, value) = match c {
+            '\\' if quote == '"' => escape(rest)?,
+            c => (c.len_utf8(), c),
+        };
+        places.extend(std::iter::repeat_n(at, value.len_utf8()));
+        rest = rest.get(length..)?;
+    }
+    places.push(written.len() - 1);
+    Some(*places.get(part.start)?..*places.get(part.end)?)
+}
+
+/// How long an escape is, and what it stands for.
+fn escape(written: &str) -> Option<(usize, char)> {
+    let digits = match written.as_bytes().get(1)? {
+        b'x' => 2,
+        b'u' => 4,
+        b'U' => 8,
+        // All others stand for one byte.
+        _ => return Some((2, ' ')),
+    };
+    let code = u32::from_str_radix(written.get(2..2 + digits)?, 16).ok()?;
+    Some((2 + digits, char::from_u32(code)?))
+}
+
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_any(Any)
@@ -116,5 +153,27 @@ impl<'de> de::Visitor<'de> for Any {
             pairs.push((key, map.next_value()?));
         }
         Ok(Node::Table(pairs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_string_is_found_where_it_is_written() {
+        for (written, part, expected) in [
+            ("\"ab{x}\"", 2..5, Some("{x}")),
+            ("'a\\b{x}'", 3..6, Some("{x}")),
+            (r#""\"\u00e9\\{x}""#, 4..7, Some("{x}")),
+            (r#""é{x}""#, 2..5, Some("{x}")),
+            ("\"{x}\"", 1..3, Some("x}")),
+            ("\"{x}\"", 0..9, None),
+            ("\"\"\"\n{x}\"\"\"", 0..3, None),
+            ("x", 0..1, None),
+        ] {
+            let found = part_of_string(written, part).and_then(|place| written.get(place));
+            assert_eq!(found, expected, "{written}");
+        }
     }
 }

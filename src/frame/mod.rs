@@ -1,15 +1,21 @@
 //! An event becomes the text of a WebSocket message; a client's message finds
-//! its action. Pure.
+//! its action. Pure, but for the clock that `{now}` reads.
 //!
 //! A [`Template`] is built from a JSON tree whose strings may hold references,
 //! so it cannot produce invalid JSON. It is compiled at load to a list of
 //! pieces, and rendering splices the payload as it came. [`Text`] is the same
 //! for plain strings: topics, paths, headers.
 
+mod compile;
+mod expression;
 mod moment;
+mod parse;
+mod piece;
 mod scope;
 mod style;
 mod text;
+
+use std::{ops::Range, time::SystemTime};
 
 use serde_json::Value;
 
@@ -17,19 +23,10 @@ pub use scope::{Client, Reference, Scope, Vocabulary};
 pub use style::JsonStyle;
 pub use text::{Missing, Text};
 
+use expression::Expression;
+use piece::{Piece, Writer};
 #[allow(unused_imports, reason = "used by the session room")]
 pub(crate) use scope::descend;
-use text::Part;
-
-#[derive(Clone, Debug, PartialEq)]
-enum Piece {
-    /// JSON text that is always the same.
-    Fixed(Box<str>),
-    /// A whole value.
-    Value(Reference),
-    /// A value inside a string.
-    Within(Reference),
-}
 
 /// A JSON value with holes.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +34,7 @@ pub struct Template {
     pieces: Box<[Piece]>,
     style: JsonStyle,
     personal: bool,
+    timed: bool,
 }
 
 /// What is wrong with a template, and where in its tree.
@@ -44,6 +42,8 @@ pub struct Template {
 pub struct Fault {
     /// Keys from the root of the tree to the string.
     pub path: Vec<String>,
+    /// The place in the string, in bytes; `None`: all of the value.
+    pub at: Option<Range<usize>>,
     /// What is wrong and the way out.
     pub message: String,
 }
@@ -51,30 +51,19 @@ pub struct Fault {
 impl Template {
     /// Compiles a tree. A string that is one reference and nothing else is the
     /// value itself, of whatever type; a reference within a longer string is
-    /// written into it; `{{` and `}}` are braces.
+    /// written into it; `{{` and `}}` are braces. A key that ends in `?` is left out
+    /// when its value is not there; the members of the value of `"..."` stand in its
+    /// place.
     ///
     /// # Errors
     /// Every string that cannot be understood here.
     pub fn compile(tree: &Value, style: JsonStyle, known: &Vocabulary) -> Result<Self, Vec<Fault>> {
-        let mut compiler = Compiler {
-            style,
-            known,
-            pieces: Vec::new(),
-            fixed: String::new(),
-            path: Vec::new(),
-            faults: Vec::new(),
-        };
-        compiler.value(tree);
-        compiler.flush();
-        if !compiler.faults.is_empty() {
-            return Err(compiler.faults);
-        }
-        let pieces = compiler.pieces.into_boxed_slice();
-        let personal = pieces.iter().any(Piece::is_personal);
+        let pieces = compile::compile(tree, style, known)?;
         Ok(Self {
+            personal: piece::any(&pieces, &Expression::is_personal),
+            timed: piece::any(&pieces, &Expression::is_timed),
             pieces,
             style,
-            personal,
         })
     }
 
@@ -86,113 +75,17 @@ impl Template {
     /// Writes the text. A reference to nothing is `null`, or nothing inside a string.
     pub fn render(&self, scope: &Scope<'_>) -> String {
         let mut out = String::with_capacity(128);
-        for piece in &self.pieces {
-            match piece {
-                Piece::Fixed(text) => out.push_str(text),
-                Piece::Value(reference) => match reference.resolve(scope) {
-                    Some(json) => self.style.write_raw(&json, &mut out),
-                    None => out.push_str("null"),
-                },
-                Piece::Within(reference) => {
-                    if let Some(json) = reference.resolve(scope) {
-                        self.style.write_escaped(&text::unquoted(&json), &mut out);
-                    }
-                }
-            }
+        let (mut scope, style) = (*scope, self.style);
+        if self.timed {
+            // It is one moment all through the text.
+            scope.now = scope.now.or_else(|| Some(SystemTime::now()));
         }
+        Writer { scope, style }.write(&self.pieces, &mut out);
         out
     }
 }
 
-impl Piece {
-    fn is_personal(&self) -> bool {
-        match self {
-            Self::Fixed(_) => false,
-            Self::Value(reference) | Self::Within(reference) => reference.is_personal(),
-        }
-    }
-}
-
-struct Compiler<'a> {
-    style: JsonStyle,
-    known: &'a Vocabulary,
-    pieces: Vec<Piece>,
-    fixed: String,
-    path: Vec<String>,
-    faults: Vec<Fault>,
-}
-
-impl Compiler<'_> {
-    fn value(&mut self, tree: &Value) {
-        match tree {
-            Value::Object(members) => self.members(members),
-            Value::Array(items) => self.items(items),
-            Value::String(text) => self.string(text),
-            other => self.style.write_value(other, &mut self.fixed),
-        }
-    }
-
-    fn members(&mut self, members: &serde_json::Map<String, Value>) {
-        self.fixed.push('{');
-        for (index, (key, value)) in members.iter().enumerate() {
-            if index > 0 {
-                self.fixed.push_str(self.style.comma());
-            }
-            self.style
-                .write_value(&Value::String(key.clone()), &mut self.fixed);
-            self.fixed.push_str(self.style.colon());
-            self.path.push(key.clone());
-            self.value(value);
-            self.path.pop();
-        }
-        self.fixed.push('}');
-    }
-
-    fn items(&mut self, items: &[Value]) {
-        self.fixed.push('[');
-        for (index, item) in items.iter().enumerate() {
-            if index > 0 {
-                self.fixed.push_str(self.style.comma());
-            }
-            self.path.push(index.to_string());
-            self.value(item);
-            self.path.pop();
-        }
-        self.fixed.push(']');
-    }
-
-    fn string(&mut self, text: &str) {
-        let parts = match text::parse(text, self.known) {
-            Ok(parts) => parts,
-            Err(message) => {
-                let path = self.path.clone();
-                return self.faults.push(Fault { path, message });
-            }
-        };
-        if let [Part::Reference(reference)] = &parts[..] {
-            self.flush();
-            return self.pieces.push(Piece::Value(reference.clone()));
-        }
-        self.fixed.push('"');
-        for part in parts {
-            match part {
-                Part::Fixed(text) => self.style.write_escaped(&text, &mut self.fixed),
-                Part::Reference(reference) => {
-                    self.flush();
-                    self.pieces.push(Piece::Within(reference));
-                }
-            }
-        }
-        self.fixed.push('"');
-    }
-
-    fn flush(&mut self) {
-        if !self.fixed.is_empty() {
-            let text = std::mem::take(&mut self.fixed).into_boxed_str();
-            self.pieces.push(Piece::Fixed(text));
-        }
-    }
-}
-
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

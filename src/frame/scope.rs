@@ -10,7 +10,7 @@ use std::{borrow::Cow, fmt, sync::Arc, time::SystemTime};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, value::RawValue};
 
-use super::moment::Moment;
+use super::{expression::quoted, moment::Moment};
 use crate::event::{Event, SessionName, UserId};
 
 /// The client a session belongs to, as templates see it.
@@ -134,6 +134,16 @@ impl Reference {
         )
     }
 
+    /// Whether the value depends on the moment.
+    pub(super) fn is_timed(&self) -> bool {
+        matches!(self.root, Root::Now(_))
+    }
+
+    /// Whether there is a value in any case.
+    pub(super) fn is_certain(&self) -> bool {
+        matches!(self.root, Root::EventId | Root::EventType | Root::Now(_))
+    }
+
     /// Finds the value as JSON text; `None` where there is nothing.
     pub fn resolve<'a>(&self, scope: &Scope<'a>) -> Option<Cow<'a, str>> {
         match &self.root {
@@ -192,10 +202,6 @@ impl Vocabulary {
     }
 }
 
-fn quoted(text: &str) -> Option<Cow<'static, str>> {
-    serde_json::to_string(text).ok().map(Cow::Owned)
-}
-
 /// Follows names and indices into a value.
 pub(crate) fn descend<'a>(value: &'a Value, path: &[Box<str>]) -> Option<&'a Value> {
     path.iter().try_fold(value, |value, part| match value {
@@ -211,6 +217,14 @@ fn pick<'a>(raw: &'a RawValue, path: &[Box<str>]) -> Option<&'a RawValue> {
         let mut json = serde_json::Deserializer::from_str(raw.get());
         Member(part).deserialize(&mut json).ok().flatten()
     })
+}
+
+/// Whether a key reads so. One that is no text, by half a surrogate pair, has no name.
+fn reads(key: &RawValue, name: &str) -> bool {
+    match key.get().contains('\\') {
+        true => serde_json::from_str::<String>(key.get()).is_ok_and(|key| key == name),
+        false => key.get().get(1..key.get().len() - 1) == Some(name),
+    }
 }
 
 /// Reads one member of an object, or one item of an array, and skips the rest.
@@ -233,8 +247,8 @@ impl<'de> Visitor<'de> for Member<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut found = None;
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            if key == self.0 {
+        while let Some(key) = map.next_key::<&'de RawValue>()? {
+            if reads(key, self.0) {
                 found = Some(map.next_value()?);
             } else {
                 map.next_value::<IgnoredAny>()?;

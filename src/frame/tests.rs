@@ -10,7 +10,7 @@ use serde_json::{json, value::RawValue};
 use super::*;
 use crate::event::{Event, SessionName};
 
-fn everything() -> Vocabulary {
+pub(super) fn everything() -> Vocabulary {
     Vocabulary {
         event: true,
         client: true,
@@ -21,7 +21,7 @@ fn everything() -> Vocabulary {
     }
 }
 
-fn event(data: &str) -> Event {
+pub(super) fn event(data: &str) -> Event {
     Event {
         id: "e1".into(),
         kind: "chat.message".into(),
@@ -33,7 +33,7 @@ fn event(data: &str) -> Event {
     }
 }
 
-fn client() -> Client {
+pub(super) fn client() -> Client {
     Client {
         session: Some(SessionName(0xa1)),
         user: Some("42".into()),
@@ -135,6 +135,7 @@ fn every_unknown_name_is_reported_with_its_place() {
         "{dta.x} is not known here; known are: data, event.id, event.type, now"
     );
     assert_eq!(faults[1].path, ["b"]);
+    assert_eq!(faults[0].at, Some(1..6));
 }
 
 #[test]
@@ -155,19 +156,217 @@ fn a_path_is_filled_in_without_adding_segments() {
     assert!(text.render(&nothing).is_err());
 }
 
-mod prop {
-    use super::*;
-    use proptest::prelude::*;
+/// What one string becomes, with data that holds a bit of everything.
+fn one(text: &str, style: JsonStyle) -> String {
+    let data = r#"{"id": 42, "text": "42", "float": 1.0, "exp": 1e5, "none": null, "o": {"é": [1, 2]}, "yes": true}"#;
+    render(&json!(text), style, data)
+}
 
-    proptest! {
-        #[test]
-        fn any_template_is_an_error_or_valid_json(text in "[{}a-z.\"\\\\ ]{0,12}", data in any::<String>()) {
-            let tree = json!({"k": text});
-            let data = json!({"a": data}).to_string();
-            if let Ok(template) = Template::compile(&tree, JsonStyle::Python, &everything()) {
-                let out = template.render(&Scope { event: Some(&event(&data)), ..Scope::default() });
-                prop_assert!(serde_json::from_str::<Value>(&out).is_ok(), "{}", out);
-            }
-        }
+#[test]
+fn filters_make_other_values() {
+    for (text, expected) in [
+        ("{data.gone | default 0}", "0"),
+        ("{data.none | default \"a | }\"}", r#""a | }""#),
+        ("{data.id | default 0}", "42"),
+        ("{data.gone | default {\"a\": {}}}", r#"{"a":{}}"#),
+        ("{data.gone|default [1]|json}", r#""[1]""#),
+        ("{data.id | text}", r#""42""#),
+        ("{data.text | text}", r#""42""#),
+        ("{data.yes | text}", r#""true""#),
+        ("{data.none | text}", "null"),
+        ("{data.float | text}", r#""1.0""#),
+        ("{data.text | int}", "42"),
+        ("{data.exp | int}", "100000"),
+        ("{data.o | int | default -1}", "-1"),
+        ("{data.o | json}", r#""{\"é\":[1,2]}""#),
+        ("{data.gone | json}", "null"),
+        ("{data.exp}", "1e5"),
+        ("is {data.gone | default \"nobody\"}", r#""is nobody""#),
+    ] {
+        assert_eq!(one(text, JsonStyle::Compact), expected, "{text}");
     }
+    let python = one("{data.o | json}", JsonStyle::Python);
+    assert_eq!(python, r#""{\"\\u00e9\": [1, 2]}""#);
+}
+
+#[test]
+fn comparisons_are_true_or_false() {
+    for (text, expected) in [
+        ("{data.id == user.id}", "true"),
+        ("{data.text == user.id}", "true"),
+        ("{data.id!=user.id}", "false"),
+        ("{data.id == 42}", "true"),
+        ("{data.id == \"42\"}", "true"),
+        ("{data.gone == null}", "true"),
+        ("{data.yes == true}", "true"),
+        ("{data.yes == \"true\"}", "false"),
+        ("{data.o == {\"é\": [1,2]}}", "true"),
+        ("mine: {data.id == user.id}", r#""mine: true""#),
+    ] {
+        assert_eq!(one(text, JsonStyle::Python), expected, "{text}");
+    }
+}
+
+#[test]
+fn an_optional_key_is_left_out_when_its_value_is_absent() {
+    let tree = json!({
+        "a?": "{data.gone}",
+        "b?": "{data.none}",
+        "c?": "by {data.gone}",
+        "d?": {"id": "{data.gone}", "of": "{data.id}"},
+        "e?": {"id": "{data.gone}", "kind": "x"},
+        "f??": 1,
+        "g?": ["{data.gone}"],
+    });
+    let data = r#"{"none": null, "id": 1}"#;
+    assert_eq!(
+        render(&tree, JsonStyle::Python, data),
+        r#"{"b": null, "d": {"id": null, "of": 1}, "f?": 1}"#
+    );
+    assert_eq!(
+        render(&json!({"a?": "{data.x}"}), JsonStyle::Python, "{}"),
+        "{}"
+    );
+    assert_eq!(
+        render(&json!({"f??": 1}), JsonStyle::Compact, "{}"),
+        r#"{"f?":1}"#
+    );
+}
+
+#[test]
+fn a_spread_keeps_first_places_and_takes_last_values() {
+    let tree = json!({"type": "x", "id": 0, "...": "{data}", "id?": "{data.gone}", "at": 5});
+    let wrong = Template::compile(&tree, JsonStyle::Python, &everything()).unwrap_err();
+    assert_eq!(
+        wrong[0].message,
+        "`id` is here with and without a ?: write it once"
+    );
+
+    let tree =
+        json!({"type": "x", "id": 0, "...": "{data}", "at": 5, "é": 6, "late?": "{data.id}"});
+    let data = r#"{ "\u00e9": 1, "at": "old", "id": 1e2, "id": 1.0, "\ud800": {"a" : 1} }"#;
+    assert_eq!(
+        render(&tree, JsonStyle::Python, data),
+        r#"{"type": "x", "id": 1.0, "\u00e9": 6, "at": 5, "\ud800": {"a": 1}, "late": 1.0}"#
+    );
+    let both = json!({"...": ["{data}", "{me}"], "a?": "{data.gone}"});
+    assert_eq!(
+        render(&both, JsonStyle::Compact, r#"{"username": 1}"#),
+        r#"{"username":"Zoë \"Z\""}"#
+    );
+    for data in ["null", "[1]", "\"x\"", "3", "{}"] {
+        let tree = json!({"...": "{data}", "k": 1});
+        assert_eq!(
+            render(&tree, JsonStyle::Compact, data),
+            r#"{"k":1}"#,
+            "{data}"
+        );
+    }
+}
+
+#[test]
+fn what_is_wrong_in_a_string_has_its_place_in_it() {
+    for (text, at, message) in [
+        ("ab {dta.x}", "dta.x", "{dta.x} is not known here"),
+        ("{data.x | dflt 0}", "dflt", "`dflt` is not a filter"),
+        ("{data.x | default}", "default", "`default` has no value"),
+        ("{data.x | default none}", "none", "`none` is not JSON"),
+        (
+            "{data.x | default \"a}",
+            "\"a}",
+            "this is not JSON, or does not end",
+        ),
+        ("{data.x | default 0 1}", "1", "`1` does not belong here"),
+        ("{data.x text}", "text", "`text` does not belong here"),
+        ("{data.x == }", "}", "there is nothing to compare with"),
+        ("{data.x == userid}", "userid", "{userid} is not known here"),
+        ("{data.x == 1 | text}", "|", "`|` does not belong here"),
+        ("x {data.x", "{data.x", "`{data.x` is not closed"),
+        (
+            "x {data.x | text",
+            "{data.x | text",
+            "a brace is not closed",
+        ),
+        ("{\"a\": 1}", "{", "a brace that is not part of a {name}"),
+        ("{now.utc}", "now.utc", "{now.utc} is not known here"),
+    ] {
+        let faults = Template::compile(&json!(text), JsonStyle::Compact, &everything());
+        let fault = &faults.unwrap_err()[0];
+        assert!(
+            fault.message.starts_with(message),
+            "{text}: {}",
+            fault.message
+        );
+        assert_eq!(text.get(fault.at.clone().unwrap()), Some(at), "{text}");
+    }
+}
+
+#[test]
+fn a_key_that_can_never_be_left_out_is_a_fault() {
+    for value in [
+        json!(1),
+        json!("{data.x == 1}"),
+        json!("{data.x | default 1}"),
+        json!("{now}"),
+    ] {
+        let tree = json!({"k?": value});
+        let faults = Template::compile(&tree, JsonStyle::Compact, &everything()).unwrap_err();
+        assert!(
+            faults[0].message.starts_with("`k?` is never left out"),
+            "{value}"
+        );
+    }
+    for value in [
+        json!(1),
+        json!("x{data}"),
+        json!("{data == 1}"),
+        json!({"a": "{data}"}),
+    ] {
+        let tree = json!({"...": value});
+        let faults = Template::compile(&tree, JsonStyle::Compact, &everything()).unwrap_err();
+        assert!(
+            faults[0]
+                .message
+                .starts_with("only an object can be spread"),
+            "{value}"
+        );
+    }
+}
+
+#[test]
+fn a_text_takes_the_filters_that_make_texts() {
+    let scope = |data: &str| event(data);
+    let text = Text::compile("chat_{data.id | default \"all\"}", &everything()).unwrap();
+    for (data, expected) in [
+        ("{\"id\": 7}", "chat_7"),
+        ("{}", "chat_all"),
+        ("{\"id\": null}", "chat_all"),
+    ] {
+        let event = scope(data);
+        let scope = Scope {
+            event: Some(&event),
+            ..Scope::default()
+        };
+        assert_eq!(text.render(&scope).unwrap(), expected);
+    }
+    for wrong in ["{data.id | int}", "{data.id | json}", "{data.id == 1}"] {
+        assert!(Text::compile(wrong, &everything()).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_comparison_with_the_client_is_personal() {
+    let personal = |text: &str| {
+        Template::compile(
+            &json!({"a?": "{data.x}", "k": text}),
+            JsonStyle::Compact,
+            &everything(),
+        )
+        .unwrap()
+        .is_personal()
+    };
+    assert!(personal("{data.x == user.id}"));
+    assert!(personal("{session.id | default 1}"));
+    assert!(!personal("{data.x == 1}"));
+    assert!(!personal("{now}"));
 }

@@ -2,14 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::{Reference, Scope, Vocabulary};
-
-/// A stretch of a string.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Part {
-    Fixed(String),
-    Reference(Reference),
-}
+use super::{
+    Fault, JsonStyle, Scope, Vocabulary,
+    parse::{Part, Purpose, parse},
+};
 
 /// A string with holes, such as the topic `messages_{chat_id}`.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,9 +23,9 @@ impl Text {
     /// Compiles a string; `{{` and `}}` are braces.
     ///
     /// # Errors
-    /// The message says which reference is not known here, and which are.
-    pub fn compile(text: &str, known: &Vocabulary) -> Result<Self, String> {
-        let parts = parse(text, known)?.into();
+    /// It says which reference is not known here, and which are.
+    pub fn compile(text: &str, known: &Vocabulary) -> Result<Self, Fault> {
+        let parts = parse(text, known, Purpose::Plain)?.into();
         let source = text.into();
         Ok(Self { parts, source })
     }
@@ -71,8 +67,9 @@ impl Text {
         for part in &self.parts {
             match part {
                 Part::Fixed(text) => out.push_str(text),
-                Part::Reference(reference) => {
-                    let json = reference.resolve(scope).filter(|json| json != "null");
+                Part::Filled(expression) => {
+                    let json = expression.resolve(scope, JsonStyle::Compact);
+                    let json = json.filter(|json| json != "null");
                     let json = json.ok_or_else(|| Missing(self.source.to_string()))?;
                     write(&unquoted(&json), &mut out);
                 }
@@ -100,50 +97,4 @@ pub(super) fn unquoted(json: &str) -> Cow<'_, str> {
         return json.into();
     }
     serde_json::from_str::<String>(json).map_or_else(|_| json.into(), Cow::Owned)
-}
-
-/// What to do about a brace that is opened only.
-fn unclosed(inside: &str) -> String {
-    let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
-    let end = inside.find(|c| !is_name(c)).unwrap_or(inside.len());
-    match inside.get(..end).unwrap_or_default() {
-        "" => "a brace is not closed: write {{ for a brace".into(),
-        name => format!("`{{{name}` is not closed: write {{{name}}}, or {{{{ for a brace"),
-    }
-}
-
-/// Splits a string at its references.
-pub(super) fn parse(text: &str, known: &Vocabulary) -> Result<Vec<Part>, String> {
-    let mut parts = Vec::new();
-    let mut fixed = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(['{', '}']) {
-        let (before, from_brace) = rest.split_at(at);
-        fixed.push_str(before);
-        if let Some(after) = from_brace
-            .strip_prefix("{{")
-            .or(from_brace.strip_prefix("}}"))
-        {
-            fixed.push_str(from_brace.get(..1).unwrap_or_default());
-            rest = after;
-            continue;
-        }
-        let inside = from_brace
-            .strip_prefix('{')
-            .ok_or("a brace that is not part of a {name} is written twice: {{ or }}")?;
-        let closed = inside
-            .split_once('}')
-            .filter(|(name, _)| !name.contains('{'));
-        let (name, after) = closed.ok_or_else(|| unclosed(inside))?;
-        if !fixed.is_empty() {
-            parts.push(Part::Fixed(std::mem::take(&mut fixed)));
-        }
-        parts.push(Part::Reference(Reference::parse(name.trim(), known)?));
-        rest = after;
-    }
-    fixed.push_str(rest);
-    if !fixed.is_empty() {
-        parts.push(Part::Fixed(fixed));
-    }
-    Ok(parts)
 }

@@ -30,6 +30,8 @@ use crate::frame::{JsonStyle, Template, Text, Vocabulary};
 
 /// What the checks share: the world around the file, and what they found.
 pub(super) struct Check<'a> {
+    /// The file as it is written.
+    pub text: &'a str,
     /// The folder that relative paths start from.
     pub folder: &'a Path,
     /// The environment's variables.
@@ -75,11 +77,12 @@ pub(super) fn settings(check: &mut Check<'_>, file: &raw::File, over: &Overrides
 impl<'a> Check<'a> {
     /// Nothing found yet.
     pub(super) fn new(
-        folder: &'a Path,
+        (text, folder): (&'a str, &'a Path),
         env: &'a dyn Fn(&str) -> Option<String>,
         hurt: Vec<Range<usize>>,
     ) -> Self {
         Self {
+            text,
             folder,
             env,
             problems: Vec::new(),
@@ -118,8 +121,9 @@ impl<'a> Check<'a> {
     fn text(&mut self, text: &Spanned<String>, known: &Vocabulary) -> Option<Text> {
         match Text::compile(text.get_ref(), known) {
             Ok(text) => Some(text),
-            Err(message) => {
-                self.reference(text.span(), &message);
+            Err(fault) => {
+                let span = self.inside(text.span(), fault.at);
+                self.reference(span, &fault.message);
                 None
             }
         }
@@ -145,11 +149,21 @@ impl<'a> Check<'a> {
             Ok(template) => Some(template),
             Err(faults) => {
                 for fault in faults {
-                    self.reference(tree::span_at(tree, &fault.path), &fault.message);
+                    let span = self.inside(tree::span_at(tree, &fault.path), fault.at);
+                    self.reference(span, &fault.message);
                 }
                 None
             }
         }
+    }
+
+    /// The place of a part of a string, if the string is written on one line.
+    fn inside(&self, string: Range<usize>, part: Option<Range<usize>>) -> Range<usize> {
+        let written = self.text.get(string.clone()).unwrap_or_default();
+        let part = part.and_then(|part| tree::part_of_string(written, part));
+        part.map_or(string.clone(), |part| {
+            string.start + part.start..string.start + part.end
+        })
     }
 
     fn reference(&mut self, span: Range<usize>, said: &str) {
