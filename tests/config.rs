@@ -179,10 +179,11 @@ fn raw_paths(
 }
 
 /// Tables whose keys are the writer's own.
-const FREE: [&str; 5] = [
+const FREE: [&str; 6] = [
     ".flags",
     ".endpoint.lookup",
     ".endpoint.frames",
+    ".endpoint.except",
     ".auth.jwt.require",
     ".source.sse.headers",
 ];

@@ -167,6 +167,7 @@ tables! {
         lookup: Pairs<Spanned<Short<Lookup>>>,
         topics: Vec<Spanned<String>>,
         frames: Pairs<Tree>,
+        except: Pairs<Spanned<Short<LeftOut>>>,
         actions: Vec<Spanned<Action>>,
         include: Vec<Spanned<String>>,
         welcome: Option<Tree>,
@@ -179,6 +180,10 @@ tables! {
         expiry: Maybe<Short<Expiry>>,
         heartbeat: Option<Wait>,
         limits: Limits,
+    }
+    LeftOut {
+        user: Maybe<String>,
+        session: Maybe<String>,
     }
     Rollout {
         percent: Option<Percent>,

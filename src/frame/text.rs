@@ -35,6 +35,12 @@ impl Text {
         &self.source
     }
 
+    /// Whether it has no references: it is always the same.
+    pub fn is_fixed(&self) -> bool {
+        let fixed = |part: &Part| matches!(part, Part::Fixed(_));
+        self.parts.iter().all(fixed)
+    }
+
     /// Writes the string.
     ///
     /// # Errors

@@ -22,10 +22,11 @@ use tracing::error;
 
 use crate::{
     demand::Demand,
-    event::{Entry, Offset, SessionId, Topic, UserId},
+    event::{Entry, Event, Offset, SessionId, Topic, UserId},
     feed::{Feed, Page},
     frame::Template,
     metrics::{Because, Ended, Metrics, Shared},
+    routes::{Exclusion, LeftOut},
 };
 
 pub use outbox::{Due, Offered, Outbox, Outgoing};
@@ -186,6 +187,9 @@ impl Hub {
         let Some(template) = subscriber.endpoint.frames.get(&entry.event.kind) else {
             return false;
         };
+        if rendered.leaves_out(&entry.event, subscriber) {
+            return false;
+        }
         let text = rendered.text(template, entry, subscriber);
         let offered = subscriber.outbox.offer(entry.position.offset, &text);
         if offered == Offered::Behind && entry.event.ephemeral {
@@ -209,11 +213,29 @@ impl Hub {
     }
 }
 
-/// The frames of one entry, by template: each shared one is rendered once.
+/// The frames of one entry, by template: each shared one is rendered once. And whom
+/// the entry leaves out, by rule.
 #[derive(Default)]
-struct Rendered(SmallVec<[(*const Template, Utf8Bytes); 4]>);
+struct Rendered {
+    frames: SmallVec<[(*const Template, Utf8Bytes); 4]>,
+    left_out: SmallVec<[(*const Exclusion, LeftOut); 1]>,
+}
 
 impl Rendered {
+    /// Whether the event leaves out this very client, by its endpoint's rules.
+    fn leaves_out(&mut self, event: &Event, subscriber: &Subscriber) -> bool {
+        let Some(rule) = subscriber.endpoint.except.get(&event.kind) else {
+            return false;
+        };
+        let key = std::ptr::from_ref(rule);
+        let known = self.left_out.iter().position(|(other, _)| *other == key);
+        let at = known.unwrap_or_else(|| {
+            self.left_out.push((key, rule.of(event)));
+            self.left_out.len() - 1
+        });
+        self.left_out[at].1.has(&subscriber.client)
+    }
+
     fn text(
         &mut self,
         template: &Arc<Template>,
@@ -221,12 +243,12 @@ impl Rendered {
         subscriber: &Subscriber,
     ) -> Utf8Bytes {
         let key = Arc::as_ptr(template);
-        if let Some((_, text)) = self.0.iter().find(|(other, _)| *other == key) {
+        if let Some((_, text)) = self.frames.iter().find(|(other, _)| *other == key) {
             return text.clone();
         }
         let text = subscriber.render_with(template, &entry.event);
         if !template.is_personal() {
-            self.0.push((key, text.clone()));
+            self.frames.push((key, text.clone()));
         }
         text
     }

@@ -42,6 +42,10 @@ impl Subscriber {
             return None;
         }
         let template = self.endpoint.frames.get(&event.kind)?;
+        let rule = self.endpoint.except.get(&event.kind);
+        if rule.is_some_and(|rule| rule.of(event).has(&self.client)) {
+            return None;
+        }
         Some(self.render_with(template, event))
     }
 

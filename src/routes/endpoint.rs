@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use super::{Action, PathPattern, Reply};
+use super::{Action, Exclusions, PathPattern, Reply};
 use crate::{
     event::Kind,
     frame::{JsonStyle, Template, Text},
@@ -29,6 +29,8 @@ pub struct Endpoint {
     pub topics: Vec<Text>,
     /// What they are sent.
     pub frames: Frames,
+    /// Who of those who hear an event is sent no frame for it.
+    pub except: Exclusions,
     /// What they may send, first fit wins.
     pub actions: Vec<Action>,
     /// Sent first.

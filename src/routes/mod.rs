@@ -4,6 +4,7 @@
 
 mod action;
 mod endpoint;
+mod exclusion;
 mod pattern;
 mod status;
 mod trust;
@@ -24,6 +25,7 @@ pub use action::{Action, Call, Exclude, Publish, Reply, Step};
 pub use endpoint::{
     Endpoint, Expiry, Flag, Frames, Limits, Lookup, Origins, Permit, Refusals, Refuse,
 };
+pub use exclusion::{Exclusion, Exclusions, LeftOut};
 pub use pattern::PathPattern;
 pub use status::FileStatus;
 pub use trust::{NotANetwork, Trusted};

@@ -4,6 +4,7 @@ mod actions;
 mod callers;
 mod closing;
 mod doors;
+mod except;
 mod identity;
 mod keys;
 mod leaving;

@@ -6,13 +6,15 @@ use toml::Spanned;
 
 use super::{
     super::{raw, value::Short},
-    Check, Problem, actions, door, flags,
+    Check, Problem, actions, door,
+    except::{self, Rules},
+    flags,
     frames::{self, Union},
     include::{Place, check_includes, included},
 };
 use crate::{
     frame::{JsonStyle, Text},
-    routes::{Action, Endpoint, Frames, Lookup, PathPattern},
+    routes::{Action, Endpoint, Exclusions, Frames, Lookup, PathPattern},
 };
 
 /// All endpoints, in the order of the file.
@@ -101,6 +103,7 @@ fn lookup_names(endpoints: &[Spanned<raw::Endpoint>], own: usize) -> Vec<Arc<str
 fn parts(check: &mut Check<'_>, place: &Place<'_>, from: usize) {
     topics(check, place, from);
     Union::new(from).add(check, place, from);
+    Rules::new(from).add(check, place, from);
     actions::actions(check, place, from);
 }
 
@@ -142,6 +145,7 @@ fn endpoint(
         anonymous: raw.anonymous.unwrap_or(false),
         json: place.style,
         frames: sent.frames,
+        except: sent.except,
         name,
         path,
         lookups,
@@ -153,6 +157,7 @@ fn endpoint(
 /// An endpoint's parts and those that come in with `include`.
 struct Gathered {
     frames: Frames,
+    except: Exclusions,
     topics: Vec<Text>,
     actions: Vec<Action>,
 }
@@ -173,17 +178,21 @@ fn gather(check: &mut Check<'_>, place: &Place<'_>, span: &Range<usize>) -> Gath
         check.warn(span.clone(), message, help);
     }
     let mut union = Union::new(place.own);
+    let mut rules = Rules::new(place.own);
     let (mut topics, mut actions) = (Vec::new(), Vec::new());
     // Errors in own parts are known since they were first read.
     for (from, behalf) in std::iter::once((place.own, span.clone())).chain(others) {
         check.behalf = Some(behalf);
         union.add(check, place, from);
+        rules.add(check, place, from);
         topics.extend(self::topics(check, place, from));
         actions.extend(actions::actions(check, place, from));
     }
     check.behalf = None;
+    except::unsent(check, place, &union.frames);
     Gathered {
         frames: union.frames,
+        except: rules.exclusions,
         topics,
         actions,
     }

@@ -9,6 +9,7 @@ mod auth;
 mod channel_layer;
 mod door;
 mod endpoint;
+mod except;
 mod flags;
 mod frames;
 mod include;
