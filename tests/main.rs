@@ -12,6 +12,7 @@ mod docs;
 mod floors;
 mod formats;
 mod forwarding;
+mod fuzz;
 mod harness;
 mod limits;
 mod operations;

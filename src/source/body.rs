@@ -20,7 +20,7 @@ const MAX_EVENTS: usize = 10_000;
 
 /// Why nothing can be taken from a body.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unreadable {
+pub enum Unreadable {
     /// Nothing in it.
     #[error("the body is empty: send an event")]
     Empty,
@@ -44,7 +44,7 @@ pub(super) enum Unreadable {
 }
 
 /// One event of a body and the id to answer for it.
-pub(super) struct Item {
+pub struct Item {
     /// Its own id, or the one it gets from the message.
     pub id: EventId,
     /// The event, or why it is none.
@@ -54,11 +54,7 @@ pub(super) struct Item {
 type Read = fn(&RawValue) -> (Draft, Result<(), Rejected>);
 
 /// Reads a body.
-pub(super) fn read(
-    headers: &HeaderMap,
-    body: &[u8],
-    id: &WebhookId,
-) -> Result<Vec<Item>, Unreadable> {
+pub fn read(headers: &HeaderMap, body: &[u8], id: &WebhookId) -> Result<Vec<Item>, Unreadable> {
     let text = std::str::from_utf8(body).map_err(|error| not_utf8(body, error.valid_up_to()))?;
     let media_type = media_type(headers);
     let values = values(text)?;

@@ -4,7 +4,7 @@
 //! Whatever brings them, events are read by [`wire`], appended to the feed in the
 //! order they came, and counted by source and result. Nothing here knows who listens.
 
-mod body;
+pub mod body;
 pub mod channel_layer;
 mod cloudevents;
 pub mod signature;

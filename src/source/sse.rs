@@ -4,7 +4,7 @@
 //! from where it was. The cursor moves only after the feed has taken what stood
 //! before it; while the feed takes nothing, nothing is read.
 
-mod parser;
+pub mod parser;
 
 use std::{
     fmt,

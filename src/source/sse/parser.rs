@@ -8,13 +8,13 @@ use std::time::Duration;
 
 /// The longest line, and the most data of one event, in bytes. Events of our
 /// webhook are not larger either by default.
-pub(super) const MAX_SIZE: usize = 1 << 20;
+pub const MAX_SIZE: usize = 1 << 20;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// What a stream said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub enum Said {
     /// A block of lines ended.
     Event(Message),
     /// So long a client should wait before it connects again.
@@ -23,7 +23,7 @@ pub(super) enum Said {
 
 /// What stood between two empty lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Message {
+pub struct Message {
     /// Its `id`, if it has one of its own. The empty one forgets the last.
     pub id: Option<String>,
     /// Its `event`; empty if there is none.
@@ -36,7 +36,7 @@ pub(super) struct Message {
 
 /// Reads one stream from its beginning.
 #[derive(Debug, Default)]
-pub(super) struct Parser {
+pub struct Parser {
     /// The line so far; nothing more of it is kept once it is too long.
     line: Vec<u8>,
     too_long: bool,
@@ -51,7 +51,7 @@ pub(super) struct Parser {
 
 impl Parser {
     /// Takes the next piece and tells what ended in it.
-    pub(super) fn push(&mut self, piece: &[u8]) -> Vec<Said> {
+    pub fn push(&mut self, piece: &[u8]) -> Vec<Said> {
         let mut said = Vec::new();
         let mut rest = piece;
         while let Some((&first, behind)) = rest.split_first() {

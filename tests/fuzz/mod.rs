@@ -1,0 +1,121 @@
+//! The properties of the fuzz targets, for a second each: their seeds, changed at
+//! random. `tests/fuzz/run` looks longer and further.
+
+mod properties;
+
+use std::{
+    fs,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// Numbers that look random; the same from the same beginning.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % (end.max(1) as u64)).unwrap()
+    }
+}
+
+/// What is more likely to go wrong than other bytes.
+const WORDS: &[&[u8]] = &[
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"\"",
+    b",",
+    b":",
+    b"\\",
+    b"\\ud800",
+    b"null",
+    b"1e999",
+    b"-0",
+    b"\n",
+    b"\r\n",
+    b"data",
+    b"{data}",
+    b" | ",
+    b"default ",
+    b" == ",
+    b"\"...\":",
+    b"?\"",
+    b"\0",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b"events",
+    b"id",
+    b"type",
+];
+
+/// Changes a few places: a word put in, a stretch taken out, doubled, or taken from
+/// another seed.
+fn changed(seeds: &[Vec<u8>], numbers: &mut Numbers) -> Vec<u8> {
+    let mut bytes = seeds[numbers.below(seeds.len())].clone();
+    for _ in 0..=numbers.below(4) {
+        let from = numbers.below(bytes.len() + 1);
+        let to = (from + numbers.below(9)).min(bytes.len());
+        let put: Vec<u8> = match numbers.below(4) {
+            0 => WORDS[numbers.below(WORDS.len())].to_vec(),
+            1 => Vec::new(),
+            2 => bytes[from..to].repeat(2),
+            _ => {
+                let other = &seeds[numbers.below(seeds.len())];
+                other[numbers.below(other.len() + 1)..].to_vec()
+            }
+        };
+        bytes.splice(from..to, put);
+    }
+    bytes
+}
+
+fn holds(target: &str, property: fn(&[u8])) {
+    let folder = format!("tests/fuzz/seeds/{target}");
+    let files = fs::read_dir(folder).unwrap();
+    let seeds: Vec<_> = files
+        .map(|file| fs::read(file.unwrap().path()).unwrap())
+        .collect();
+    assert!(seeds.len() >= 3);
+    seeds.iter().for_each(|seed| property(seed));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let mut numbers = Numbers(now.subsec_nanos().into());
+    numbers.0 |= 1;
+    let first = numbers.0;
+    let end = tokio::time::Instant::now() + Duration::from_secs(1);
+    while tokio::time::Instant::now() < end {
+        let bytes = changed(&seeds, &mut numbers);
+        let found = std::panic::catch_unwind(|| property(&bytes));
+        assert!(
+            found.is_ok(),
+            "{target}, from {first}: {:?}",
+            String::from_utf8_lossy(&bytes)
+        );
+    }
+}
+
+#[test]
+fn any_template_is_an_error_or_valid_json() {
+    holds("templates", properties::templates);
+}
+
+#[test]
+fn any_message_fits_an_action_or_none() {
+    holds("actions", properties::actions);
+}
+
+#[test]
+fn any_stream_is_read_the_same_in_any_pieces() {
+    holds("stream", properties::stream);
+}
+
+#[test]
+fn any_body_is_an_error_or_events_that_can_be_kept() {
+    holds("webhook", properties::webhook);
+}
