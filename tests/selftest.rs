@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{App, Client, End, jwt, webhook_signature};
+use crate::harness::{App, Client, End, jwt, redis::Redis, webhook_signature};
 
 #[tokio::test]
 async fn a_script_is_followed_byte_by_byte() {
@@ -72,4 +72,15 @@ fn signatures_are_those_of_the_specifications() {
     let token = jwt("secret", &json!({"user_id": 42, "exp": null}));
     assert_eq!(token.split('.').count(), 3);
     assert!(token.starts_with("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."));
+}
+
+#[tokio::test]
+async fn redis_comes_back_at_its_place_with_its_data_or_without() {
+    let mut redis = Redis::start().await;
+    assert_eq!(redis.cli(&["SET", "kept", "yes"]).await, "OK");
+    redis.stop_keeping_its_data().await;
+    redis.start_again().await;
+    assert_eq!(redis.cli(&["GET", "kept"]).await, "yes");
+    redis.restart().await;
+    assert_eq!(redis.cli(&["KEYS", "*"]).await, "");
 }

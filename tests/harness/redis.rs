@@ -63,11 +63,27 @@ impl Redis {
                 .await
                 .unwrap();
         }
+        std::fs::remove_file(self.folder.path().join("dump.rdb")).ok();
+    }
+
+    /// Stops it as a service manager does; what it held is there when it starts again.
+    pub async fn stop_keeping_its_data(&mut self) {
+        self.cli(&["SHUTDOWN", "SAVE"]).await;
+        if let Some(mut child) = self.child.take() {
+            within("the end of redis-server", child.wait())
+                .await
+                .unwrap();
+        }
     }
 
     /// Starts it again on the same port, empty.
     pub async fn restart(&mut self) {
         self.stop().await;
+        self.start_again().await;
+    }
+
+    /// Starts it again on the same port after a stop.
+    pub async fn start_again(&mut self) {
         within("the port of redis-server to be free", async {
             while self.child.is_none() {
                 self.begin().await;
