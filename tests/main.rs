@@ -5,6 +5,7 @@
 // harness offers more than each test takes.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::string_slice)]
 
+mod channel_layer;
 mod cli;
 mod config;
 mod demo;

@@ -10,31 +10,52 @@
 //! Everything else that differs on purpose is in the list `DIFFERENCES` of
 //! each module, with the reason and with what is expected instead.
 
-mod django;
+mod chat;
+pub(crate) mod django;
 mod fastapi;
 mod stage;
 
 use std::collections::HashMap;
 
-use stage::{Stage, forged, forged_with, in_seconds, masked};
+pub(crate) use stage::{Stage, Tab};
+use stage::{forged, forged_with, in_seconds, masked};
 
-use crate::harness::apps::{App, Example, Place, Publishing};
+use crate::harness::apps::{App, Example, Layer, Place, Server, Setting};
 
 /// The way from the clients to the app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Way {
+pub(crate) enum Way {
     /// Outrigger is not there.
     Direct,
     /// Outrigger relays.
     AppLeg,
-    /// Outrigger serves what the app's drop-in publishes.
+    /// Outrigger serves what the app posts to its webhook.
     FeedLeg,
-    /// The same, and the app publishes by hand.
-    FeedLegByHand,
+    /// Outrigger serves what it reads from the app's channel layer.
+    ChannelLayer,
+}
+
+/// Which app is played with, and on what it stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cast {
+    pub(crate) example: Example,
+    pub(crate) server: Server,
+    pub(crate) layer: Option<Layer>,
+}
+
+impl Cast {
+    /// As the example's own page says, without Redis.
+    fn of(example: Example) -> Self {
+        Self {
+            example,
+            server: Server::Daphne,
+            layer: None,
+        }
+    }
 }
 
 /// A scenario in which a way is allowed to differ from the app itself.
-struct Difference {
+pub(crate) struct Difference {
     scenario: &'static str,
     ways: &'static [Way],
     instead: &'static [&'static str],
@@ -42,7 +63,7 @@ struct Difference {
 }
 
 impl Difference {
-    fn instead_of(&self, direct: &Transcript) -> Transcript {
+    fn instead_of(&self, direct: &[String]) -> Transcript {
         let instead: Transcript = self.instead.iter().map(|line| (*line).into()).collect();
         let Self { scenario, why, .. } = self;
         assert_ne!(instead, *direct, "{scenario} differs no more ({why})");
@@ -50,29 +71,35 @@ impl Difference {
     }
 }
 
-const FEED: &[Way] = &[Way::FeedLeg, Way::FeedLegByHand];
+const FEED: &[Way] = &[Way::FeedLeg, Way::ChannelLayer];
 
 /// A play for one or more clients.
-type Scenario = fn(&Stage);
+pub(crate) type Scenario = fn(&Stage);
 
 /// What was seen, line by line.
 type Transcript = Vec<String>;
 
 /// All scenarios of an example, on all ways.
-struct Played(HashMap<(&'static str, Way), Transcript>);
+pub(crate) struct Played(HashMap<(&'static str, Way), Transcript>);
+
+/// A scenario's name and what is done in it.
+pub(crate) type Named = (&'static str, Scenario);
 
 /// Declares the scenarios of an example: played together once, in this order,
 /// compared by one test each.
 macro_rules! scenarios {
     ($example:expr, $ways:expr; $($name:ident)*) => {
+        pub(crate) const SCENARIOS: &[super::Named] =
+            &[$((stringify!($name), $name as super::Scenario)),*];
+
         static PLAYED: std::sync::LazyLock<super::Played> = std::sync::LazyLock::new(|| {
-            super::Played::play($example, $ways, &[$((stringify!($name), $name as super::Scenario)),*])
+            super::Played::play(super::Cast::of($example), $ways, SCENARIOS)
         });
 
         mod every_leg {
             $(#[test]
             fn $name() {
-                super::PLAYED.compare(stringify!($name), super::WAYS, super::DIFFERENCES);
+                super::PLAYED.assert_equal(stringify!($name), super::WAYS, super::DIFFERENCES);
             })*
         }
     };
@@ -80,9 +107,9 @@ macro_rules! scenarios {
 use scenarios;
 
 impl Played {
-    fn play(example: Example, ways: &[Way], plays: &[(&'static str, Scenario)]) -> Self {
+    pub(crate) fn play(cast: Cast, ways: &[Way], plays: &[Named]) -> Self {
         let on_one_way = |way: Way| {
-            let stage = Stage::build(example, way);
+            let stage = Stage::build(cast, way);
             let seen = plays
                 .iter()
                 .map(|(name, play)| ((*name, way), stage.perform(*play)));
@@ -98,24 +125,40 @@ impl Played {
         })
     }
 
-    fn compare(&self, scenario: &'static str, ways: &[Way], differences: &[Difference]) {
-        let direct = &self.0[&(scenario, Way::Direct)];
+    fn assert_equal(&self, scenario: &'static str, ways: &[Way], differences: &[Difference]) {
+        for way in ways {
+            if let Some(report) = self.difference(scenario, *way, differences) {
+                panic!("{report}");
+            }
+        }
+    }
+
+    /// How a way differs from the app itself, if it does and should not.
+    pub(crate) fn difference(
+        &self,
+        scenario: &'static str,
+        way: Way,
+        differences: &[Difference],
+    ) -> Option<String> {
+        let direct = self.seen(scenario, Way::Direct);
         assert!(!direct.is_empty(), "nothing was seen");
         let broken = direct.iter().find(|line| line.starts_with("broke off"));
-        assert_eq!(broken, None, "directly: {direct:#?}");
-        for way in ways {
-            let differs = |one: &&Difference| one.scenario == scenario && one.ways.contains(way);
-            let expected = match differences.iter().find(differs) {
-                Some(difference) => difference.instead_of(direct),
-                None => direct.clone(),
-            };
-            let seen = &self.0[&(scenario, *way)];
-            assert!(
-                *seen == expected,
-                "{way:?} differs:\n{}",
-                side_by_side(&expected, seen)
-            );
-        }
+        assert_eq!(broken, None, "{scenario}, directly: {direct:#?}");
+        let differs = |one: &&Difference| one.scenario == scenario && one.ways.contains(&way);
+        let expected = match differences.iter().find(differs) {
+            Some(difference) => difference.instead_of(direct),
+            None => direct.to_vec(),
+        };
+        let seen = self.seen(scenario, way);
+        let report = || {
+            let lines = side_by_side(&expected, seen);
+            format!("{scenario}: {way:?} differs:\n{lines}")
+        };
+        (*seen != expected).then(report)
+    }
+
+    pub(crate) fn seen(&self, scenario: &'static str, way: Way) -> &[String] {
+        &self.0[&(scenario, way)]
     }
 }
 
@@ -138,7 +181,7 @@ fn side_by_side(expected: &[String], seen: &[String]) -> String {
 /// goes through Outrigger, with the same bytes: the time in it too.
 fn assert_same_bytes(example: Example, path: &str, act: fn(&Stage)) {
     for way in [Way::AppLeg, Way::FeedLeg] {
-        let stage = Stage::build(example, way);
+        let stage = Stage::build(Cast::of(example), way);
         let mut direct = stage.open_at(&stage.app.door(), "jose", path);
         let mut through = stage.open("jose", path);
         act(&stage);
@@ -150,12 +193,13 @@ fn assert_same_bytes(example: Example, path: &str, act: fn(&Stage)) {
 
 /// Where nobody listens: the app goes on, and says so in its log.
 fn assert_it_does_without(example: Example, path: &str, act: fn(&Stage)) {
-    let nobody = Publishing {
-        url: "http://127.0.0.1:1".into(),
-        via: "layer",
+    let nobody = Some("http://127.0.0.1:1".into());
+    let setting = Setting {
+        webhook: nobody,
+        ..Setting::plain(example)
     };
-    let app = App::start(example, Place::new(), Some(&nobody));
-    let stage = Stage::around(example, app);
+    let app = App::start(Place::new(), setting);
+    let stage = Stage::around(app);
     let mut tab = stage.open("jose", path);
     act(&stage);
     tab.hears(1);

@@ -28,13 +28,70 @@ pub(crate) enum Example {
     FastApi,
 }
 
-/// How the app publishes.
+/// What the Django example runs under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Server {
+    Daphne,
+    Uvicorn,
+}
+
+/// Which channel layer the Django example has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layer {
+    Core,
+    PubSub,
+}
+
+impl Layer {
+    /// As the example's environment and Outrigger's config call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Core => "core",
+            Self::PubSub => "pubsub",
+        }
+    }
+}
+
+/// How an app runs.
 #[derive(Clone, Debug)]
-pub(crate) struct Publishing {
-    /// Outrigger's URL.
-    pub(crate) url: String,
-    /// `OUTRIGGER_VIA` of the Django example: `layer` or `publish`.
-    pub(crate) via: &'static str,
+pub(crate) struct Setting {
+    pub(crate) example: Example,
+    /// Of the Django example; FastAPI has uvicorn.
+    pub(crate) server: Server,
+    /// Of the Django example: the layer, and Redis' URL. Else it is in memory.
+    pub(crate) layer: Option<(Layer, String)>,
+    /// Outrigger's URL, for an app that posts to its webhook.
+    pub(crate) webhook: Option<String>,
+}
+
+impl Setting {
+    /// By itself, as the example's own page says.
+    pub(crate) fn plain(example: Example) -> Self {
+        Self {
+            example,
+            server: Server::Daphne,
+            layer: None,
+            webhook: None,
+        }
+    }
+
+    fn environment(&self) -> Vec<(&str, &str)> {
+        let mut environment = vec![];
+        if let Some((layer, redis)) = &self.layer {
+            environment.extend([
+                ("CHANNEL_LAYER", layer.name()),
+                ("REDIS_URL", redis.as_str()),
+            ]);
+        }
+        if let Some(url) = &self.webhook {
+            environment.extend([
+                ("OUTRIGGER_URL", url.as_str()),
+                ("OUTRIGGER_WEBHOOK_SECRET", WEBHOOK_SECRET),
+                ("DJANGO_SETTINGS_MODULE", "backend.settings_webhook"),
+            ]);
+        }
+        environment
+    }
 }
 
 /// A place for an app that is not running yet: its address is known before it
@@ -54,37 +111,89 @@ impl Place {
     pub(crate) fn door(&self) -> Door {
         Door::Unix(self.socket())
     }
+
+    fn database(&self) -> PathBuf {
+        self.0.path().join("db.sqlite3")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.0.path().join("log")
+    }
 }
 
 /// A running app.
 #[derive(Debug)]
 pub(crate) struct App {
-    server: Child,
+    server: Option<Child>,
     place: Place,
+    setting: Setting,
 }
 
 impl App {
-    /// Starts an example and waits until it answers.
-    pub(crate) fn start(example: Example, place: Place, publishing: Option<&Publishing>) -> Self {
-        let mut command = match example {
-            Example::Django => daphne(&place),
-            Example::FastApi => uvicorn(&place),
-        };
-        if let Some(publishing) = publishing {
-            command
-                .env("OUTRIGGER_URL", &publishing.url)
-                .env("OUTRIGGER_VIA", publishing.via)
-                .env("OUTRIGGER_WEBHOOK_SECRET", WEBHOOK_SECRET);
+    /// Starts an example with fresh data and waits until it answers.
+    pub(crate) fn start(place: Place, setting: Setting) -> Self {
+        if setting.example == Example::Django {
+            fs::write(place.database(), &*SEEDED_DATABASE).expect("the database");
         }
-        let log = File::create(place.0.path().join("log")).expect("a log file");
+        let mut app = Self {
+            server: None,
+            place,
+            setting,
+        };
+        app.start_again();
+        app
+    }
+
+    /// Starts it at its old place, with its data.
+    pub(crate) fn start_again(&mut self) {
+        fs::remove_file(self.place.socket()).ok();
+        let mut log = File::options();
+        let log = log.create(true).append(true).open(self.place.log());
+        let mut command = self.python();
+        let command = match (self.setting.example, self.setting.server) {
+            (Example::Django, Server::Daphne) => command
+                .args(["-m", "daphne", "-v", "0", "-u"])
+                .arg(self.place.socket())
+                .arg("backend.asgi:application"),
+            (Example::Django, Server::Uvicorn) => command
+                .args(["-m", "uvicorn", "--log-level", "warning", "--uds"])
+                .arg(self.place.socket())
+                .arg("backend.asgi:application"),
+            (Example::FastApi, _) => command
+                .args(["-m", "uvicorn", "--log-level", "warning", "--uds"])
+                .arg(self.place.socket())
+                .arg("backend.main:app"),
+        };
         let server = command
             .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("the app's server starts");
-        let mut app = Self { server, place };
-        app.wait_until_it_answers();
-        app
+            .stderr(log.expect("a log file"))
+            .spawn();
+        self.server = Some(server.expect("the app's server starts"));
+        self.wait_until_it_answers();
+    }
+
+    /// Stops it as a service manager does.
+    pub(crate) fn stop(&mut self) {
+        let mut server = self.server.take().expect("the app runs");
+        let id = server.id().to_string();
+        let told = Command::new("kill").args(["-s", "TERM", &id]).status();
+        assert!(told.expect("kill runs").success(), "kill -s TERM {id}");
+        server.wait().expect("the app ends");
+    }
+
+    /// Runs a command of the Django example beside it, to its end.
+    pub(crate) fn manage(&self, arguments: &[&str]) {
+        let mut command = self.python();
+        manage(command.arg("manage.py").args(arguments));
+    }
+
+    /// Python in the example's folder, with the app's own environment.
+    fn python(&self) -> Command {
+        let mut command = python(self.setting.example);
+        command
+            .env("DJANGO_DATABASE", self.place.database())
+            .envs(self.setting.environment());
+        command
     }
 
     /// The way to the app past Outrigger.
@@ -92,15 +201,20 @@ impl App {
         self.place.door()
     }
 
+    pub(crate) fn example(&self) -> Example {
+        self.setting.example
+    }
+
     /// What the server wrote to its log.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.place.0.path().join("log")).unwrap_or_default()
+        fs::read_to_string(self.place.log()).unwrap_or_default()
     }
 
     fn wait_until_it_answers(&mut self) {
         let deadline = Instant::now() + TIME_TO_START;
         while exchange(&self.door(), "GET", "/", None, None).is_err() {
-            let ended = self.server.try_wait().expect("the server's state");
+            let server = self.server.as_mut().expect("a server");
+            let ended = server.try_wait().expect("the server's state");
             assert!(
                 ended.is_none() && Instant::now() < deadline,
                 "the app does not answer ({ended:?}):\n{}",
@@ -113,7 +227,10 @@ impl App {
 
 impl Drop for App {
     fn drop(&mut self) {
-        let killed = self.server.kill().and_then(|()| self.server.wait());
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        let killed = server.kill().and_then(|()| server.wait());
         if let Err(error) = killed {
             eprintln!("the app could not be stopped: {error}");
         }
@@ -141,32 +258,11 @@ fn python(example: Example) -> Command {
     let mut command = Command::new(program);
     command
         .current_dir(folder(example))
-        .env_remove("OUTRIGGER_URL")
+        .env_remove("DJANGO_SETTINGS_MODULE")
         .env_remove("REDIS_URL")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("JWT_SECRET", TOKEN_SECRET)
         .env("DJANGO_SECRET_KEY", TOKEN_SECRET);
-    command
-}
-
-fn daphne(place: &Place) -> Command {
-    let database = place.0.path().join("db.sqlite3");
-    fs::write(&database, &*SEEDED_DATABASE).expect("the database");
-    let mut command = python(Example::Django);
-    command
-        .env("DJANGO_DATABASE", database)
-        .args(["-m", "daphne", "-v", "0", "-u"])
-        .arg(place.socket())
-        .arg("backend.asgi:application");
-    command
-}
-
-fn uvicorn(place: &Place) -> Command {
-    let mut command = python(Example::FastApi);
-    command
-        .args(["-m", "uvicorn", "--log-level", "warning", "--uds"])
-        .arg(place.socket())
-        .arg("backend.main:app");
     command
 }
 
@@ -176,14 +272,14 @@ static SEEDED_DATABASE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let database = folder.path().join("db.sqlite3");
     for step in [["migrate", "-v0"], ["seed", "-v0"]] {
         let mut command = python(Example::Django);
-        let made = command
-            .env("DJANGO_DATABASE", &database)
-            .arg("manage.py")
-            .args(step)
-            .output()
-            .expect("manage.py runs");
-        let said = String::from_utf8_lossy(&made.stderr);
-        assert!(made.status.success(), "manage.py {step:?}:\n{said}");
+        command.env("DJANGO_DATABASE", &database);
+        manage(command.arg("manage.py").args(step));
     }
     fs::read(database).expect("the database")
 });
+
+fn manage(command: &mut Command) {
+    let made = command.output().expect("manage.py runs");
+    let said = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success(), "{command:?}:\n{said}");
+}

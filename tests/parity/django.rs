@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{
-    Difference, FEED, Stage, Way, assert_it_does_without, assert_same_bytes, forged, forged_with,
-    in_seconds, scenarios,
+    Cast, Difference, FEED, Stage, Way, assert_it_does_without, assert_same_bytes, chat::*, forged,
+    forged_with, in_seconds, scenarios,
 };
 use crate::harness::apps::Example;
 
-const WAYS: &[Way] = &[Way::Direct, Way::AppLeg, Way::FeedLeg, Way::FeedLegByHand];
+const WAYS: &[Way] = &[Way::Direct, Way::AppLeg, Way::FeedLeg];
 
-const DIFFERENCES: &[Difference] = &[
+pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         scenario: "a_path_without_its_slash_is_unknown_to_channels",
         ways: FEED,
@@ -59,11 +59,32 @@ scenarios! { Example::Django, WAYS;
     a_binary_message
     a_heartbeat_is_heard_by_friends
     a_client_that_closes_is_answered
+    a_chat_welcomes_its_members_only
+    a_message_says_whose_it_is
+    typing_is_heard_by_all_but_the_socket_that_types
+    what_is_read_is_told_to_both
+    others_hear_who_comes_and_goes
+    a_chat_answers_what_it_cannot_use
+    an_inbox_hears_all_conversations
+    an_inbox_routes_by_conversation
+    an_inbox_answers_what_it_cannot_use
+    a_conversation_is_joined_and_left
 }
 
 #[test]
 fn the_same_event_has_the_same_bytes_on_both_legs() {
     assert_same_bytes(Example::Django, NOTIFICATIONS, |stage| notify(stage, "now"));
+}
+
+#[test]
+fn what_is_published_by_hand_is_heard() {
+    let stage = Stage::build(Cast::of(Example::Django), Way::FeedLeg);
+    let mut tab = stage.open("jose", NOTIFICATIONS);
+    let publish = "from outrigger_django import publish
+publish('notification_message', ['notifications_1'], {'notification': 'by hand'})";
+    stage.app.manage(&["shell", "-v0", "-c", publish]);
+    let frame = "text {\"type\": \"notification\", \"notification\": \"by hand\"}";
+    assert_eq!(tab.socket.hear(), frame);
 }
 
 #[test]

@@ -12,84 +12,85 @@ use serde_json::{Value, json};
 use tokio::{runtime::Runtime, time::Instant};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::{Scenario, Transcript, Way};
+use super::{Cast, Scenario, Transcript, Way};
 use crate::harness::{
     self, Outrigger,
-    apps::{self, App, Example, Place, Publishing, TOKEN_SECRET, WEBHOOK_SECRET},
+    apps::{self, App, Example, Layer, Place, Setting, TOKEN_SECRET, WEBHOOK_SECRET},
     plain::{self, Answer, Door, Handshake, PATIENCE, Socket},
+    redis::Redis,
 };
 
 /// An app, what stands in front of it, and what clients have seen so far.
-pub(super) struct Stage {
-    example: Example,
+#[allow(dead_code, reason = "some are only held")]
+pub(crate) struct Stage {
     door: Door,
-    pub(super) app: App,
+    pub(crate) app: App,
+    pub(crate) front: Option<Front>,
+    pub(crate) redis: Option<Redis>,
     tokens: RefCell<HashMap<String, String>>,
     transcript: RefCell<Transcript>,
-    _front: Option<Front>,
 }
 
 /// Outrigger in front of an app that is not started yet.
-struct Front {
-    outrigger: Outrigger,
-    _runtime: Runtime,
+#[allow(dead_code, reason = "some are only held")]
+pub(crate) struct Front {
+    pub(crate) outrigger: Outrigger,
+    pub(crate) runtime: Runtime,
 }
 
 impl Front {
-    fn start(example: Example, way: Way, place: &Place) -> Self {
+    fn start(config: &str) -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        let config = config(example, way, place);
         let env = [
             ("OUTRIGGER_WEBHOOK_SECRET", WEBHOOK_SECRET),
             ("DJANGO_SECRET_KEY", TOKEN_SECRET),
             ("JWT_SECRET", TOKEN_SECRET),
         ];
-        let outrigger = runtime.block_on(Outrigger::start_with(&config, &env, &[]));
-        Self {
-            outrigger,
-            _runtime: runtime,
-        }
+        let outrigger = runtime.block_on(Outrigger::start_with(config, &env, &[]));
+        Self { outrigger, runtime }
     }
 
-    fn publishing(&self, way: Way) -> Option<Publishing> {
-        let via = match way {
-            Way::Direct | Way::AppLeg => return None,
-            Way::FeedLeg => "layer",
-            Way::FeedLegByHand => "publish",
-        };
-        let url = format!("http://{}", self.outrigger.addr());
-        Some(Publishing { url, via })
+    fn door(&self) -> Door {
+        Door::Tcp(self.outrigger.addr())
     }
 }
 
 impl Stage {
-    pub(super) fn build(example: Example, way: Way) -> Self {
+    pub(crate) fn build(cast: Cast, way: Way) -> Self {
         let place = Place::new();
-        if way == Way::Direct {
-            return Self::around(example, App::start(example, place, None));
-        }
-        let front = Front::start(example, way, &place);
-        let app = App::start(example, place, front.publishing(way).as_ref());
+        let redis = cast.layer.map(|layer| (layer, Redis::start()));
+        let layer = redis.as_ref().map(|(layer, redis)| (*layer, redis.url()));
+        let config = || config(cast.example, way, &place, layer.as_ref());
+        let front = (way != Way::Direct).then(|| Front::start(&config()));
+        let webhook = front.as_ref().filter(|_| way == Way::FeedLeg);
+        let setting = Setting {
+            example: cast.example,
+            server: cast.server,
+            webhook: webhook.map(|front| format!("http://{}", front.outrigger.addr())),
+            layer,
+        };
+        let app = App::start(place, setting);
         Self {
-            door: Door::Tcp(front.outrigger.addr()),
-            _front: Some(front),
-            ..Self::around(example, app)
+            door: front.as_ref().map_or_else(|| app.door(), Front::door),
+            front,
+            redis: redis.map(|(_, redis)| redis),
+            ..Self::around(app)
         }
     }
 
-    pub(super) fn around(example: Example, app: App) -> Self {
+    pub(crate) fn around(app: App) -> Self {
         Self {
-            example,
             door: app.door(),
             app,
+            front: None,
+            redis: None,
             tokens: RefCell::default(),
             transcript: RefCell::default(),
-            _front: None,
         }
     }
 
     /// Plays one scenario. One that breaks off says so in its transcript.
-    pub(super) fn perform(&self, play: Scenario) -> Transcript {
+    pub(crate) fn perform(&self, play: Scenario) -> Transcript {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| play(self))) {
             let said = panic.downcast_ref::<String>().map(String::as_str);
             let said = said.or(panic.downcast_ref::<&str>().copied());
@@ -98,18 +99,18 @@ impl Stage {
         self.transcript.take()
     }
 
-    pub(super) fn note(&self, line: impl Into<String>) {
+    pub(crate) fn note(&self, line: impl Into<String>) {
         self.transcript.borrow_mut().push(line.into());
     }
 
     /// Asks the API without noting it.
-    pub(super) fn ask(&self, who: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
+    pub(crate) fn ask(&self, who: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let token = self.token(who);
         plain::exchange(&self.door, method, path, Some(&token), body).expect("the API answers")
     }
 
     /// Somebody does something over HTTP.
-    pub(super) fn post(&self, who: &str, path: &str, body: &Value) -> Answer {
+    pub(crate) fn post(&self, who: &str, path: &str, body: &Value) -> Answer {
         let answer = self.ask(who, "POST", path, Some(body));
         let seen = masked(&answer.body);
         self.note(format!("{who} POST {path}: {} {seen}", answer.status));
@@ -117,7 +118,7 @@ impl Stage {
     }
 
     /// Waits until the API says so.
-    pub(super) fn until(&self, who: &str, path: &str, says: impl Fn(&Value) -> bool) {
+    pub(crate) fn until(&self, who: &str, path: &str, says: impl Fn(&Value) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         let mut last = Value::Null;
         while !says(&last) {
@@ -129,11 +130,11 @@ impl Stage {
     }
 
     /// The access token of somebody, by logging in.
-    pub(super) fn token(&self, who: &str) -> String {
+    pub(crate) fn token(&self, who: &str) -> String {
         if let Some(token) = self.tokens.borrow().get(who) {
             return token.clone();
         }
-        let key = match self.example {
+        let key = match self.app.example() {
             Example::Django => "access",
             Example::FastApi => "access_token",
         };
@@ -142,8 +143,8 @@ impl Stage {
         token
     }
 
-    pub(super) fn login(&self, who: &str, key: &str) -> String {
-        let path = match self.example {
+    pub(crate) fn login(&self, who: &str, key: &str) -> String {
+        let path = match self.app.example() {
             Example::Django => "/api/auth/login/",
             Example::FastApi => "/auth/login",
         };
@@ -155,11 +156,11 @@ impl Stage {
     }
 
     /// Somebody opens a socket with their own token; it must open.
-    pub(super) fn open(&self, who: &str, path: &str) -> Tab<'_> {
+    pub(crate) fn open(&self, who: &str, path: &str) -> Tab<'_> {
         self.open_at(&self.door, who, path)
     }
 
-    pub(super) fn open_at(&self, door: &Door, who: &str, path: &str) -> Tab<'_> {
+    pub(crate) fn open_at(&self, door: &Door, who: &str, path: &str) -> Tab<'_> {
         let path = format!("{path}?token={}", self.token(who));
         match plain::handshake(door, &path, &[]).expect("an answer") {
             Handshake::Open(socket, _) => Tab {
@@ -173,7 +174,7 @@ impl Stage {
 
     /// Notes what a handshake comes to: a status, and after a 101 what the server
     /// answers to `probe` (or says before it).
-    pub(super) fn knock(&self, what: &str, target: &str, headers: &[&str], probe: &str) {
+    pub(crate) fn knock(&self, what: &str, target: &str, headers: &[&str], probe: &str) {
         let outcome = match plain::handshake(&self.door, target, headers).expect("an answer") {
             Handshake::Refused(status) => status.to_string(),
             Handshake::Open(mut socket, subprotocol) => {
@@ -191,26 +192,26 @@ impl Stage {
 }
 
 /// One socket of one user.
-pub(super) struct Tab<'s> {
+pub(crate) struct Tab<'s> {
     stage: &'s Stage,
     who: String,
-    pub(super) socket: Box<Socket>,
+    pub(crate) socket: Box<Socket>,
 }
 
 impl Tab<'_> {
     /// Gives the tab a name of its own in the transcript.
-    pub(super) fn named(mut self, name: &str) -> Self {
+    pub(crate) fn named(mut self, name: &str) -> Self {
         self.who = name.into();
         self
     }
 
-    pub(super) fn says(&mut self, text: &str) {
+    pub(crate) fn says(&mut self, text: &str) {
         self.stage.note(format!("{} says {text}", self.who));
         self.socket.say(Message::text(text));
     }
 
     /// Notes the next messages, byte for byte but for the time.
-    pub(super) fn hears(&mut self, count: usize) {
+    pub(crate) fn hears(&mut self, count: usize) {
         for _ in 0..count {
             let heard = self.socket.hear();
             self.stage
@@ -220,7 +221,7 @@ impl Tab<'_> {
     }
 
     /// Closes, and notes how the server answers.
-    pub(super) fn closes(mut self, code: u16, reason: &'static str) {
+    pub(crate) fn closes(mut self, code: u16, reason: &'static str) {
         self.socket.close(code, reason);
         let heard = self.socket.hear();
         self.stage.note(format!(
@@ -231,7 +232,7 @@ impl Tab<'_> {
 }
 
 /// The example's own config, with the addresses of the test and one leg for all.
-fn config(example: Example, way: Way, place: &Place) -> String {
+fn config(example: Example, way: Way, place: &Place, layer: Option<&(Layer, String)>) -> String {
     let file = apps::folder(example).join("outrigger.toml");
     let text = std::fs::read_to_string(file).expect("the example's config");
     let replaced = |text: String, from: &str, to: &str| {
@@ -242,6 +243,7 @@ fn config(example: Example, way: Way, place: &Place) -> String {
     let text = replaced(text, "127.0.0.1:8080", "127.0.0.1:0");
     let text = replaced(text, "127.0.0.1:9464", "127.0.0.1:0");
     let text = replaced(text, "http://127.0.0.1:8000", &socket);
+    let _ = layer;
     match way {
         Way::AppLeg => replaced(text, "rollout = \"on\"", "rollout = \"off\""),
         _ => text,
@@ -249,17 +251,17 @@ fn config(example: Example, way: Way, place: &Place) -> String {
 }
 
 /// A token of exactly these claims, made here with the app's key.
-pub(super) fn forged(claims: &Value) -> String {
+pub(crate) fn forged(claims: &Value) -> String {
     forged_with(TOKEN_SECRET, claims)
 }
 
 /// The same with another key.
-pub(super) fn forged_with(key: &str, claims: &Value) -> String {
+pub(crate) fn forged_with(key: &str, claims: &Value) -> String {
     harness::jwt_with_header(key, &json!({ "alg": "HS256", "typ": "JWT" }), claims)
 }
 
 /// Seconds since 1970, and so many more.
-pub(super) fn in_seconds(seconds: i64) -> i64 {
+pub(crate) fn in_seconds(seconds: i64) -> i64 {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .expect("a clock");
@@ -267,7 +269,7 @@ pub(super) fn in_seconds(seconds: i64) -> i64 {
 }
 
 /// The text with `<time>` for each time of day: two runs differ in nothing else.
-pub(super) fn masked(text: &str) -> String {
+pub(crate) fn masked(text: &str) -> String {
     const SHAPE: &[u8] = b"dddd-dd-ddTdd:dd:dd";
     let bytes = text.as_bytes();
     let fits = |at: usize| {

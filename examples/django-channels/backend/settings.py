@@ -17,6 +17,8 @@ INSTALLED_APPS = [
     "rest_framework",
     "channels",
     "social",
+    "chat",
+    "friends",
 ]
 MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
 ROOT_URLCONF = "backend.urls"
@@ -40,23 +42,17 @@ REST_FRAMEWORK = {
 }
 SIMPLE_JWT = {"ACCESS_TOKEN_LIFETIME": timedelta(hours=1)}
 
-# The layer that the app had before: one process, or Redis for several.
-if redis := os.environ.get("REDIS_URL"):
-    CHANNEL_LAYERS = {
-        "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [redis]}}
+# One process, or Redis for several: in Channels' own layers, "core" or "pubsub".
+REDIS_URL = os.environ.get("REDIS_URL")
+LAYERS = {
+    "core": "channels_redis.core.RedisChannelLayer",
+    "pubsub": "channels_redis.pubsub.RedisPubSubChannelLayer",
+}
+if REDIS_URL:
+    layer = LAYERS[os.environ.get("CHANNEL_LAYER", "core")]
+    CHANNEL_LAYERS = {"default": {"BACKEND": layer, "CONFIG": {"hosts": [REDIS_URL]}}}
+    CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
     }
 else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
-
-# Outrigger. Without OUTRIGGER_URL nothing below does anything.
-OUTRIGGER_URL = os.environ.get("OUTRIGGER_URL", "")
-OUTRIGGER_SECRET = os.environ.get("OUTRIGGER_WEBHOOK_SECRET", "")
-# "layer": the channel layer forwards every group_send. "publish": the app calls publish() itself.
-OUTRIGGER_VIA = os.environ.get("OUTRIGGER_VIA", "layer")
-if OUTRIGGER_URL and OUTRIGGER_VIA == "layer":
-    CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "outrigger_django.OutriggerChannelLayer",
-            "CONFIG": {"wraps": CHANNEL_LAYERS["default"], "ephemeral": ["presence_update"]},
-        }
-    }

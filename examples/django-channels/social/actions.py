@@ -2,24 +2,18 @@
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
-from django.conf import settings
+from django.core.cache import cache
 from django.db import transaction
 
-import outrigger_django
+from .models import FriendRequest, Notification, friends_of
 
-from .models import FriendRequest, Notification, Presence, friends_of
+SECONDS_ONLINE = 60
 
 
 def tell(group, message):
     """Sends to a group once the change is committed."""
-    transaction.on_commit(lambda: tell_now(group, message))
-
-
-def tell_now(group, message):
-    async_to_sync(get_channel_layer().group_send)(group, message)
-    if settings.OUTRIGGER_URL and settings.OUTRIGGER_VIA == "publish":
-        data = {key: value for key, value in message.items() if key != "type"}
-        outrigger_django.publish(message["type"], [group], data)
+    group_send = async_to_sync(get_channel_layer().group_send)
+    transaction.on_commit(lambda: group_send(group, message))
 
 
 def notify(recipient, title, message="", kind="Message"):
@@ -76,6 +70,11 @@ def accept_friend_request(request):
 
 def heartbeat(user):
     """The user is there: their friends hear it."""
-    Presence.objects.update_or_create(user=user)
+    cache.set(f"presence_{user.pk}", 1, SECONDS_ONLINE)
     for friend in friends_of(user):
         tell(f"presence_{friend}", {"type": "presence_update", "user_id": user.pk, "online": True})
+
+
+def friends_online(user):
+    keys = {f"presence_{friend}": friend for friend in friends_of(user)}
+    return sorted(keys[key] for key in cache.get_many(keys))

@@ -37,11 +37,6 @@ class FriendRequest(models.Model):
         }
 
 
-class Presence(models.Model):
-    user = models.OneToOneField(User, models.CASCADE, related_name="presence")
-    seen_at = models.DateTimeField(auto_now=True)
-
-
 def person(user):
     return {"id": user.pk, "username": user.username, "name": user.get_full_name()}
 

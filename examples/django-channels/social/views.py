@@ -54,3 +54,8 @@ def accept(request, pk):
 def heartbeat(request):
     actions.heartbeat(request.user)
     return Response(status=204)
+
+
+@api_view(["GET"])
+def online(request):
+    return Response(actions.friends_online(request.user))
