@@ -2,8 +2,13 @@
 //! One binary, built once.
 
 // A test ends with its own runtime, so there is no tracker to spawn on; and a
-// harness offers more than each test takes.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::string_slice)]
+// harness offers more than each test takes. Figures are printed.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::string_slice,
+    clippy::unwrap_used
+)]
 
 mod channel_layer;
 mod cli;

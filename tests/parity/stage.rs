@@ -25,55 +25,37 @@ use crate::harness::{
 pub(crate) struct Stage {
     door: Door,
     pub(crate) app: App,
-    pub(crate) front: Option<Front>,
+    pub(crate) front: Option<Outrigger>,
     pub(crate) redis: Option<Redis>,
+    pub(crate) runtime: Runtime,
     tokens: RefCell<HashMap<String, String>>,
     transcript: RefCell<Transcript>,
 }
 
-/// Outrigger in front of an app that is not started yet.
-#[allow(dead_code, reason = "some are only held")]
-pub(crate) struct Front {
-    pub(crate) outrigger: Outrigger,
-    pub(crate) runtime: Runtime,
-}
-
-impl Front {
-    fn start(config: &str) -> Self {
-        let runtime = Runtime::new().expect("a runtime");
-        let env = [
-            ("OUTRIGGER_WEBHOOK_SECRET", WEBHOOK_SECRET),
-            ("DJANGO_SECRET_KEY", TOKEN_SECRET),
-            ("JWT_SECRET", TOKEN_SECRET),
-        ];
-        let outrigger = runtime.block_on(Outrigger::start_with(config, &env, &[]));
-        Self { outrigger, runtime }
-    }
-
-    fn door(&self) -> Door {
-        Door::Tcp(self.outrigger.addr())
-    }
-}
-
 impl Stage {
     pub(crate) fn build(cast: Cast, way: Way) -> Self {
+        let runtime = Runtime::new().expect("a runtime");
         let place = Place::new();
-        let redis = cast.layer.map(|layer| (layer, Redis::start()));
+        let redis = cast
+            .layer
+            .map(|layer| (layer, runtime.block_on(Redis::start())));
         let layer = redis.as_ref().map(|(layer, redis)| (*layer, redis.url()));
         let config = || config(cast.example, way, &place, layer.as_ref());
-        let front = (way != Way::Direct).then(|| Front::start(&config()));
-        let webhook = front.as_ref().filter(|_| way == Way::FeedLeg);
+        let front = (way != Way::Direct).then(|| runtime.block_on(start_outrigger(&config())));
+        let url = |front: &Outrigger| format!("http://{}", front.addr());
         let setting = Setting {
             example: cast.example,
             server: cast.server,
-            webhook: webhook.map(|front| format!("http://{}", front.outrigger.addr())),
+            webhook: front.as_ref().filter(|_| way == Way::FeedLeg).map(url),
             layer,
         };
         let app = App::start(place, setting);
+        let door = front.as_ref().map(|front| Door::Tcp(front.addr()));
         Self {
-            door: front.as_ref().map_or_else(|| app.door(), Front::door),
+            door: door.unwrap_or_else(|| app.door()),
             front,
             redis: redis.map(|(_, redis)| redis),
+            runtime,
             ..Self::around(app)
         }
     }
@@ -84,6 +66,7 @@ impl Stage {
             app,
             front: None,
             redis: None,
+            runtime: Runtime::new().expect("a runtime"),
             tokens: RefCell::default(),
             transcript: RefCell::default(),
         }
@@ -231,8 +214,23 @@ impl Tab<'_> {
     }
 }
 
+/// Outrigger with what the examples' configs ask of the environment.
+pub(crate) async fn start_outrigger(config: &str) -> Outrigger {
+    let env = [
+        ("OUTRIGGER_WEBHOOK_SECRET", WEBHOOK_SECRET),
+        ("DJANGO_SECRET_KEY", TOKEN_SECRET),
+        ("JWT_SECRET", TOKEN_SECRET),
+    ];
+    Outrigger::start_with(config, &env, &[]).await
+}
+
 /// The example's own config, with the addresses of the test and one leg for all.
-fn config(example: Example, way: Way, place: &Place, layer: Option<&(Layer, String)>) -> String {
+pub(crate) fn config(
+    example: Example,
+    way: Way,
+    place: &Place,
+    layer: Option<&(Layer, String)>,
+) -> String {
     let file = apps::folder(example).join("outrigger.toml");
     let text = std::fs::read_to_string(file).expect("the example's config");
     let replaced = |text: String, from: &str, to: &str| {
