@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::harness::{App, Message, Outrigger, Socket, Stage, answer, as_user, ok, token};
+use crate::harness::{App, Message, Outrigger, Socket, Stage, answer, ok, token};
 
 const NOTES: &str = r#"
 [[endpoint]]
@@ -73,14 +73,15 @@ async fn the_app_is_asked_with_the_proven_token_and_nothing_of_somebody_else() {
         ("Cookie", "sessionid=victim"),
         ("Authorization", "Basic dmljdGltOnB3"),
     ];
-    let target = as_user("/ws/notes", 7);
+    let token = token(7);
+    let target = format!("/ws/notes?token={token}");
     let mut socket = stage.connect(&target, &headers).await.ok().unwrap();
     socket.send("{}").await;
     assert_eq!(socket.text().await, r#"{"done":true}"#);
     let seen = stage.app.take_seen();
     let paths: Vec<_> = seen.iter().map(Message::target).collect();
     assert_eq!(paths, ["/api/permit/", "/api/me/", "/api/do/"]);
-    let bearer = format!("Bearer {}", token(7));
+    let bearer = format!("Bearer {token}");
     for request in &seen {
         assert_eq!(request.header("cookie"), None);
         assert_eq!(request.header("authorization").as_deref(), Some(&*bearer));
