@@ -59,10 +59,19 @@ pub struct Ended {
     pub result: &'static str,
 }
 
+/// Labels of what became of the exchanges of a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByRule {
+    /// The rule's name.
+    pub rule: Shared,
+    /// `accepted`, `duplicate`, or why there is no event.
+    pub result: &'static str,
+}
+
 /// Labels of events that came in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Taken {
-    /// `webhook`, `sse`, `channel_layer` or `action`.
+    /// `webhook`, `sse`, `channel_layer`, `exchange` or `action`.
     pub source: &'static str,
     /// `accepted`, `duplicate`, or why it was rejected.
     pub result: &'static str,
@@ -154,6 +163,8 @@ metrics! {
     calls: Family<Because, Counter> = Family::default(), "Calls to the app on behalf of clients, by result";
     /// Events that came in.
     events: Family<Taken, Counter> = Family::default(), "Events by source and result";
+    /// Exchanges with the app that were for a rule.
+    exchanges: Family<ByRule, Counter> = Family::default(), "Events out of HTTP exchanges, and exchanges that were skipped, by rule and result";
     /// Events nobody heard.
     events_unheard: Family<Ended, Counter> = Family::default(), "Events no session was sent, by reason";
     /// Deliveries that did not happen although the session was subscribed.

@@ -273,6 +273,7 @@ impl Rooms {
                 .map(|endpoint| kept(endpoint, old))
                 .collect(),
             webhook: settings.webhook.clone(),
+            exchanges: settings.exchanges.iter().cloned().map(Arc::new).collect(),
             flags: settings.flags.clone(),
             jwks,
             spread: settings.stop.spread,

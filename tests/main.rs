@@ -15,6 +15,7 @@ mod cli;
 mod config;
 mod demo;
 mod docs;
+mod exchange;
 mod floors;
 mod formats;
 mod forwarding;

@@ -97,7 +97,7 @@ impl Admin {
             "/live" => reply::text(StatusCode::OK, "live\n"),
             "/ready" => self.readiness.answer(),
             "/metrics" => views::metrics(&self.metrics),
-            "/routes" => views::routes(&self.tables.borrow(), &self.status.borrow()),
+            "/routes" => views::routes(&self.tables.borrow(), &self.status.borrow(), &self.metrics),
             "/sessions" => views::sessions(self.sessions.registry()),
             _ => reply::text(StatusCode::NOT_FOUND, "See / for what is here.\n"),
         }

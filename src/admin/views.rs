@@ -2,17 +2,18 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
-use serde_json::{Value, json};
+use http::{HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE};
+use serde_json::{Map, Value, json};
 
 use crate::{
     event::UserId,
     frame::Text,
-    metrics::Metrics,
+    metrics::{ByRule, Metrics, Shared},
     reply::{self, Body},
     rollout::{Rollout, Share},
-    routes::{Endpoint, FileStatus, RouteTable},
+    routes::{Endpoint, Exchange, FileStatus, RouteTable},
     session::Registry,
+    source::exchange::Skipped,
 };
 
 /// Sessions shown at most: a page is for people.
@@ -37,7 +38,7 @@ pub(super) fn metrics(metrics: &Metrics) -> Response<Body> {
     response
 }
 
-pub(super) fn routes(table: &RouteTable, status: &FileStatus) -> Response<Body> {
+pub(super) fn routes(table: &RouteTable, status: &FileStatus, metrics: &Metrics) -> Response<Body> {
     pretty(&json!({
         "generation": table.generation,
         "since": seconds(status.since),
@@ -47,11 +48,40 @@ pub(super) fn routes(table: &RouteTable, status: &FileStatus) -> Response<Body> 
         "needs_restart": status.needs_restart,
         "app": table.app.settings().address.to_string(),
         "webhook": table.webhook.is_some(),
+        "exchanges": exchanges(table, metrics),
         "endpoints": endpoints(table),
         "flags": table.flags.iter().map(|flag| json!({
             "name": flag.name, "rollout": rollout(&flag.rollout), "on": flag.on, "off": flag.off,
         })).collect::<Vec<_>>(),
     }))
+}
+
+/// The rules with what became of their exchanges since the process began.
+fn exchanges(table: &RouteTable, metrics: &Metrics) -> Vec<Value> {
+    let results = |rule: &Exchange| {
+        let words = ["accepted", "duplicate"]
+            .into_iter()
+            .chain(Skipped::REASONS);
+        let count = |result: &'static str| {
+            let labels = ByRule {
+                rule: Shared(rule.name.clone()),
+                result,
+            };
+            let counter = metrics.exchanges.get(&labels)?;
+            Some((result.to_owned(), counter.get().into()))
+        };
+        words.filter_map(count).collect::<Map<_, _>>()
+    };
+    let rule = |rule: &Exchange| {
+        json!({
+            "rule": rule.name,
+            "methods": rule.methods.iter().map(Method::as_str).collect::<Vec<_>>(),
+            "path": rule.path.source(),
+            "type": rule.event.kind.as_str(),
+            "results": results(rule),
+        })
+    };
+    table.exchanges.iter().map(|found| rule(found)).collect()
 }
 
 fn endpoints(table: &RouteTable) -> Vec<Value> {

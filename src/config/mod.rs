@@ -45,6 +45,8 @@ pub struct Settings {
     pub endpoints: Vec<routes::Endpoint>,
     /// The webhook.
     pub webhook: Option<routes::Webhook>,
+    /// Which HTTP exchanges are events.
+    pub exchanges: Vec<routes::Exchange>,
     /// Custom flags.
     pub flags: Vec<routes::Flag>,
     /// How much the feed remembers.

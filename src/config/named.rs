@@ -7,12 +7,12 @@ use std::{fmt, net::SocketAddr};
 use serde::{Deserialize, Deserializer, de};
 
 use super::value::{Scalar, read, read_scalar};
-use crate::{auth, upstream::Address};
+use crate::{auth, routes::Statuses, upstream::Address};
 
 read!("a text in quotes", String, visit_str(&str) =>
     Socket Server Url AppPath Method Reason Algorithm TokenSource);
 read!("a whole number", i64, visit_i64(i64) => Code Status);
-read_scalar!(User);
+read_scalar!(User Answers);
 
 /// An address to listen on.
 #[derive(Clone, Copy, Debug)]
@@ -215,6 +215,32 @@ impl TryFrom<i64> for Status {
         status.map(Self).ok_or_else(|| {
             format!("{number} is not a status that refuses\nwrite one from 400 to 599, such as 401 or 403")
         })
+    }
+}
+
+/// The statuses of answers: `201`, or `"2xx"` for all that begin with a 2.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answers(pub Statuses);
+
+impl TryFrom<Scalar> for Answers {
+    type Error = String;
+
+    fn try_from(value: Scalar) -> Result<Self, String> {
+        let text = User::from(value).0;
+        let class = text.strip_suffix("xx");
+        let class = class.and_then(|digit| digit.parse().ok());
+        let class = class.filter(|digit| (2..6).contains(digit));
+        let one = text.parse::<u16>().ok().filter(|code| *code >= 200);
+        let one = one.and_then(|code| http::StatusCode::from_u16(code).ok());
+        class
+            .map(Statuses::Class)
+            .or(one.map(Statuses::One))
+            .map(Self)
+            .ok_or_else(|| {
+                format!(
+                    "`{text}` is not the status of an answer\nwrite one such as 201, or \"2xx\""
+                )
+            })
     }
 }
 

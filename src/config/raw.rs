@@ -9,11 +9,11 @@ use toml::Spanned;
 
 use super::{
     named::{
-        Algorithm, AppPath, Code, Method, Percent, Reason, Server, Socket, Status, TokenSource,
-        Url, User,
+        Algorithm, Answers, AppPath, Code, Method, Percent, Reason, Server, Socket, Status,
+        TokenSource, Url, User,
     },
     tree::Tree,
-    value::{Count, Maybe, Pairs, Short, Size, Time, Wait},
+    value::{Count, Many, Maybe, Pairs, Short, Size, Time, Wait},
 };
 
 macro_rules! tables {
@@ -118,6 +118,7 @@ tables! {
         webhook: Maybe<Webhook>,
         sse: Maybe<Sse>,
         channel_layer: Maybe<ChannelLayer>,
+        exchange: Vec<Spanned<Exchange>>,
     }
     Webhook {
         secret: Maybe<String>,
@@ -154,6 +155,32 @@ tables! {
         db: Option<u32>,
         tls: bool,
         password_env: Maybe<String>,
+    }
+    Exchange {
+        name: Maybe<String>,
+        on: Maybe<On>,
+        when: Pairs<Tree>,
+        each: Maybe<String>,
+        event: Maybe<Happening>,
+        max_body: Option<Size>,
+        decompress: bool,
+    }
+    On {
+        method: Many<Method>,
+        path: Maybe<String>,
+        status: Many<Answers>,
+    }
+    Happening {
+        r#type: Maybe<String>,
+        id: Maybe<String>,
+        topics: Vec<Spanned<String>>,
+        users: Maybe<Vec<Spanned<String>>>,
+        except: Maybe<Short<Left>>,
+        ephemeral: bool,
+        data: Option<Tree>,
+    }
+    Left {
+        users: Vec<Spanned<String>>,
     }
     FromEnv {
         env: String,

@@ -4,13 +4,9 @@
 use super::report::Problem;
 
 /// Keys and words that are understood by their neighbours, but not yet.
-const LATER: [(&str, &str); 4] = [
+const LATER: [(&str, &str); 3] = [
     ("disk", "the feed is kept in memory: [feed.memory]"),
     ("redis", "the feed is kept in memory: [feed.memory]"),
-    (
-        "exchange",
-        "events come by [source.webhook] or [source.sse]",
-    ),
     ("shadow", "write `off`, `on` or { percent = 25 }"),
 ];
 

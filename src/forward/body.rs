@@ -21,7 +21,10 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
-use super::headers::{self, Upgrades};
+use super::{
+    Copied,
+    headers::{self, Upgrades},
+};
 use crate::{
     upstream::{BoxError, RequestBody, Settings},
     wire::Peer,
@@ -33,10 +36,10 @@ const CONTINUE_AFTER: Duration = Duration::from_secs(1);
 
 /// Puts head and body together for the app, with its 1xx heads going to the client.
 pub(super) fn prepare(
-    mut head: Parts,
-    incoming: Incoming,
+    (mut head, incoming): (Parts, Incoming),
     peer: &Peer,
     app: &Settings,
+    copy: Option<Copied>,
 ) -> Request<RequestBody> {
     // RFC 9110, section 15.2: nothing interim for HTTP/1.0 clients.
     let is_old = head.version < Version::HTTP_11;
@@ -50,11 +53,13 @@ pub(super) fn prepare(
         waker: Mutex::default(),
     });
     let body = if incoming.is_end_stream() {
+        note(copy.as_ref(), None, true);
         RequestBody::Empty
     } else {
         RequestBody::streamed(ClientBody {
             incoming,
             gate: gate.clone(),
+            copy,
             limit: app.idle_timeout,
             timer: None,
         })
@@ -127,11 +132,34 @@ impl Gate {
 struct ClientBody {
     incoming: Incoming,
     gate: Arc<Gate>,
+    copy: Option<Copied>,
     limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
+/// Keeps up a copy.
+fn note(copy: Option<&Copied>, data: Option<&Bytes>, ended: bool) {
+    if let Some(copy) = copy {
+        let mut copy = copy.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(data) = data {
+            copy.pass(data);
+        }
+        if ended {
+            copy.end();
+        }
+    }
+}
+
 impl ClientBody {
+    fn note(&self, frame: Option<&Result<Frame<Bytes>, hyper::Error>>) {
+        if self.copy.is_some() {
+            let data = frame.and_then(|frame| frame.as_ref().ok()?.data_ref());
+            let broke = matches!(frame, Some(Err(_)));
+            let ended = !broke && (frame.is_none() || self.incoming.is_end_stream());
+            note(self.copy.as_ref(), data, ended);
+        }
+    }
+
     fn poll_timer(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
         timer.as_mut().poll(cx)
@@ -157,6 +185,7 @@ impl Body for ClientBody {
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(frame) => {
                 self.timer = None;
+                self.note(frame.as_ref());
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             Poll::Pending => self

@@ -12,20 +12,23 @@ mod hygiene;
 mod pump;
 mod tunnel;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 use crate::{
     routes::Trusted,
-    upstream::{AppBody, SendError, Upstream},
+    upstream::{AppBody, Kept, SendError, Upstream},
     wire::Peer,
 };
 
 pub use headers::{WHO, drop_underscored, tell_who};
 pub use hygiene::{Improper, check};
 pub use tunnel::{Tunnel, Tunnelled, is_websocket, open};
+
+/// A copy of a client's body that grows while the body passes.
+pub type Copied = Arc<Mutex<Kept>>;
 
 /// Whether a request asks to switch to a protocol that is passed through.
 pub fn is_upgrade(head: &http::request::Parts) -> bool {
@@ -35,7 +38,8 @@ pub fn is_upgrade(head: &http::request::Parts) -> bool {
         && headers::connection_says(&head.headers, "upgrade")
 }
 
-/// Sends a request on and gives back the app's response.
+/// Sends a request on and gives back the app's response. Its body is also copied, if
+/// somebody wants to look at it later.
 ///
 /// # Errors
 /// There is no response.
@@ -44,10 +48,11 @@ pub async fn forward(
     request: Request<Incoming>,
     peer: &Peer,
     trusted: &Trusted,
+    copy: Option<Copied>,
 ) -> Result<Response<AppBody>, Fault> {
     let (mut head, incoming) = request.into_parts();
     headers::to_app(&mut head, peer, trusted, headers::Upgrades::Drop);
-    let request = body::prepare(head, incoming, peer, app.settings());
+    let request = body::prepare((head, incoming), peer, app.settings(), copy);
     let mut response = app.send(request).await?;
     hygiene::check_response(response.status(), response.headers())?;
     headers::to_client(response.headers_mut(), headers::Upgrades::Drop);

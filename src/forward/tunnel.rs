@@ -64,7 +64,7 @@ pub async fn open(
     let is_websocket = is_websocket(request.headers());
     let (mut head, incoming) = request.into_parts();
     headers::to_app(&mut head, peer, trusted, headers::Upgrades::Keep);
-    let request = body::prepare(head, incoming, peer, app.settings());
+    let request = body::prepare((head, incoming), peer, app.settings(), None);
     match app.upgrade(request).await? {
         Upgrade::Switched {
             head,

@@ -4,6 +4,7 @@
 
 mod action;
 mod endpoint;
+mod exchange;
 mod exclusion;
 mod pattern;
 mod status;
@@ -25,6 +26,7 @@ pub use action::{Action, Call, Exclude, Publish, Reply, Step};
 pub use endpoint::{
     Endpoint, Expiry, Flag, Frames, Limits, Lookup, Origins, Permit, Refusals, Refuse,
 };
+pub use exchange::{Exchange, Happening, Name, Needs, Statuses};
 pub use exclusion::{Exclusion, Exclusions, LeftOut};
 pub use pattern::PathPattern;
 pub use status::FileStatus;
@@ -119,6 +121,8 @@ pub struct RouteTable {
     pub endpoints: Vec<Arc<Endpoint>>,
     /// The webhook, if there is one.
     pub webhook: Option<Webhook>,
+    /// Which exchanges with the app are events.
+    pub exchanges: Vec<Arc<Exchange>>,
     /// Custom flags.
     pub flags: Vec<Flag>,
     /// What keeps the verifier's keys up to date.

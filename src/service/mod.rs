@@ -3,6 +3,7 @@
 //! Called by each connection. It reads the table of the moment, hands the request
 //! to the room that owns the answer, and counts and logs how it ended.
 
+mod exchanges;
 mod finish;
 mod flags;
 mod webhook;
@@ -24,6 +25,7 @@ use crate::{
     wire::{Peer, Phase, Watchdog},
 };
 
+use exchanges::{Case, Exchanges};
 use finish::Finish;
 pub use finish::Tracked;
 
@@ -36,6 +38,7 @@ pub struct Service {
     sessions: Arc<Sessions>,
     feed: Arc<Feed>,
     metrics: Arc<Metrics>,
+    exchanges: Arc<Exchanges>,
     watchdog: Watchdog,
     ids: finish::RequestIds,
     /// Closed: no more events from outside.
@@ -86,7 +89,9 @@ impl Service {
         (watchdog, door, access_log): (Watchdog, CancellationToken, bool),
     ) -> Arc<Self> {
         let ids = finish::RequestIds::new();
+        let exchanges = Exchanges::new(sessions.clone(), feed.clone(), metrics.clone());
         Arc::new(Self {
+            exchanges,
             tables,
             sessions,
             feed,
@@ -185,8 +190,22 @@ impl Service {
         }
     }
 
-    async fn forward(&self, table: &RouteTable, request: Request<Incoming>, peer: &Peer) -> Answer {
-        match forward::forward(&table.app, request, peer, &table.trusted).await {
+    async fn forward(
+        &self,
+        table: &Arc<RouteTable>,
+        request: Request<Incoming>,
+        peer: &Arc<Peer>,
+    ) -> Answer {
+        // Without rules there is nothing to look for.
+        if !table.exchanges.is_empty()
+            && let Some(case) = Case::begin(table, &request, peer)
+        {
+            return match Box::pin(self.exchanges.forward(case, request)).await {
+                Ok(response) => (response, Origin::App),
+                Err(fault) => no_answer(&fault, peer),
+            };
+        }
+        match forward::forward(&table.app, request, peer, &table.trusted, None).await {
             Ok(response) => (response.map(Body::App), Origin::App),
             Err(fault) => no_answer(&fault, peer),
         }

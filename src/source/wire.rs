@@ -15,7 +15,7 @@ use crate::event::{Event, EventId, Except, Kind, Topic, UserId};
 /// An id, a type, a topic or a user is at most so many bytes long.
 const MAX_TEXT: usize = 255;
 const MAX_TOPICS: usize = 100;
-const MAX_USERS: usize = 1_000;
+pub(super) const MAX_USERS: usize = 1_000;
 /// Readers stop at some depth (serde_json at 128), so we do a little before them.
 const MAX_DEPTH: usize = 100;
 

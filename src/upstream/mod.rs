@@ -8,6 +8,7 @@ mod body;
 mod call;
 mod dial;
 mod exchange;
+mod kept;
 mod pool;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ pub use body::{BoxError, Progress, RequestBody};
 pub use call::{CallError, CallRequest, CallResponse};
 pub use dial::Stream;
 pub use exchange::{AppBody, BodyError, SendError};
+pub use kept::{Kept, NotKept};
 pub use pool::{CONNECT_TIMEOUT, Upgrade, Upstream};
 
 /// Where the app is and how long it may take.

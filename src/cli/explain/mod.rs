@@ -118,6 +118,7 @@ async fn fetch(settings: &jwks::Settings, metrics: &Arc<Metrics>) -> String {
 /// The table of a process that serves by these settings.
 fn table(settings: Settings, metrics: Arc<Metrics>) -> RouteTable {
     RouteTable {
+        exchanges: settings.exchanges.into_iter().map(Arc::new).collect(),
         generation: 1,
         swaps: Vec::new(),
         app: Upstream::new(settings.app, metrics),

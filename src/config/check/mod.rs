@@ -10,6 +10,7 @@ mod channel_layer;
 mod door;
 mod endpoint;
 mod except;
+mod exchange;
 mod flags;
 mod frames;
 mod include;
@@ -60,6 +61,7 @@ pub(super) fn settings(check: &mut Check<'_>, file: &raw::File, over: &Overrides
         auth,
         jwks,
         webhook: source::webhook(check, &file.source),
+        exchanges: exchange::exchanges(check, file),
         flags: flags::flags(check, file),
         feed: process::feed(&file.feed),
         sse: source::sse(check, &file.source),

@@ -43,8 +43,10 @@ pub(super) fn webhook(check: &mut Check<'_>, raw: &raw::Source) -> Option<routes
 pub(super) fn unfed(check: &mut Check<'_>, file: &raw::File, settings: &Settings) {
     let publishes = |action: &Action| matches!(action.step, Step::Publish(_));
     let mut actions = settings.endpoints.iter().flat_map(|one| &one.actions);
-    let fed =
-        settings.webhook.is_some() || settings.sse.is_some() || settings.channel_layer.is_some();
+    let fed = settings.webhook.is_some()
+        || settings.sse.is_some()
+        || settings.channel_layer.is_some()
+        || !settings.exchanges.is_empty();
     if fed || actions.any(publishes) {
         return;
     }
@@ -60,11 +62,9 @@ pub(super) fn unfed(check: &mut Check<'_>, file: &raw::File, settings: &Settings
     for name in names.filter_map(|endpoint| endpoint.get_ref().name.as_ref()) {
         if sends(name.get_ref()) {
             let message = format!("no events reach `{}`", name.get_ref());
-            check.warn(
-                name.span(),
-                message,
-                "add [source.webhook], [source.sse] or [source.channel_layer]",
-            );
+            let help =
+                "add [source.webhook], [source.sse], [source.channel_layer] or [[source.exchange]]";
+            check.warn(name.span(), message, help);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a client is answered: a body of the app's, or a short one of our own.
 
+mod watched;
+
 use std::{
     pin::Pin,
     task::{Context, Poll},
@@ -11,6 +13,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::upstream::{AppBody, BodyError};
 
+pub use watched::{Passed, Watched};
+
 /// The body of a response.
 #[derive(Debug)]
 pub enum Body {
@@ -18,6 +22,8 @@ pub enum Body {
     Own(Option<Bytes>),
     /// The app's, as it comes.
     App(AppBody),
+    /// The same, with a copy made on the way.
+    Watched(Box<Watched>),
 }
 
 impl Body {
@@ -29,6 +35,7 @@ impl Body {
         match self {
             Self::Own(bytes) => bytes.is_none(),
             Self::App(body) => body.has_ended(),
+            Self::Watched(watched) => watched.body().is_none_or(AppBody::has_ended),
         }
     }
 }
@@ -50,6 +57,7 @@ impl HttpBody for Body {
         match self.get_mut() {
             Self::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::App(body) => Pin::new(body).poll_frame(cx),
+            Self::Watched(watched) => watched.poll_frame(cx),
         }
     }
 
@@ -57,6 +65,7 @@ impl HttpBody for Body {
         match self {
             Self::Own(bytes) => bytes.is_none(),
             Self::App(body) => body.is_end_stream(),
+            Self::Watched(watched) => watched.body().is_none_or(AppBody::is_end_stream),
         }
     }
 
@@ -64,6 +73,9 @@ impl HttpBody for Body {
         match self {
             Self::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
             Self::App(body) => body.size_hint(),
+            Self::Watched(watched) => {
+                (watched.body()).map_or_else(SizeHint::default, AppBody::size_hint)
+            }
         }
     }
 }
