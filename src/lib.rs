@@ -20,6 +20,7 @@ pub mod jwks;
 pub mod listen;
 pub mod logs;
 pub mod metrics;
+pub mod order;
 pub mod presence;
 pub mod redis;
 pub mod reload;

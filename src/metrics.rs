@@ -43,6 +43,17 @@ pub struct Because {
     pub reason: &'static str,
 }
 
+/// Labels of what sessions came to hear or ceased to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Moved {
+    /// The endpoint's name.
+    pub endpoint: Shared,
+    /// `join`, `leave` or `disconnect`.
+    pub change: &'static str,
+    /// `connect`, `event` or `client`.
+    pub cause: &'static str,
+}
+
 /// Labels of forwarded requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Answered {
@@ -169,6 +180,10 @@ metrics! {
     events_unheard: Family<Ended, Counter> = Family::default(), "Events no session was sent, by reason";
     /// Deliveries that did not happen although the session was subscribed.
     deliveries_dropped: Family<Because, Counter> = Family::default(), "Deliveries that did not happen, by reason";
+    /// Topics that open sessions joined and left, and sessions that were disconnected.
+    memberships: Family<Moved, Counter> = Family::default(), "Topics that sessions joined and left, and sessions disconnected, by cause";
+    /// Topics that sessions could not join.
+    memberships_refused: Family<Because, Counter> = Family::default(), "Joins that were refused, by reason";
     /// Reads from the feed by sessions.
     catch_ups: Family<OnEndpoint, Counter> = Family::default(), "Times a session read on from the feed, because it fell behind or its endpoint changed";
     /// From an event's acceptance to the end of handing it out.

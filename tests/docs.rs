@@ -182,6 +182,7 @@ fn close_codes_are_as_the_code_says() {
         TooLarge,
         Binary,
         TooFast,
+        Disconnected(4003, "disconnected".into()),
         TokenExpired(4001),
         Moved,
         GoingAway,
@@ -222,6 +223,8 @@ fn refusals_are_as_the_code_says() {
     );
     let registry = include_str!("../src/session/registry.rs");
     words.extend(quoted(registry, "fn admit", "Ok(Place"));
+    let gather = include_str!("../src/session/gather.rs");
+    words.extend(quoted(gather, "Refusal::Full(", ")"));
     let rows = table("docs/endpoints.md", "| reason | why |").into_iter();
     let shown: BTreeSet<_> = rows
         .map(|row| row[0].trim_matches('`').to_owned())

@@ -22,6 +22,7 @@ mod forwarding;
 mod fuzz;
 mod harness;
 mod limits;
+mod membership;
 mod operations;
 mod parity;
 mod reload;

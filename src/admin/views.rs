@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    event::UserId,
+    event::{Topic, UserId},
     frame::Text,
     metrics::{ByRule, Metrics, Shared},
     reply::{self, Body},
@@ -18,6 +18,9 @@ use crate::{
 
 /// Sessions shown at most: a page is for people.
 const MAX_SESSIONS: usize = 1000;
+
+/// Topics shown of a session.
+const MAX_TOPICS: usize = 20;
 
 const INDEX: &str = "/live      200 while the process answers
 /ready     200 while it should get traffic, else 503 with the phase
@@ -90,6 +93,7 @@ fn endpoints(table: &RouteTable) -> Vec<Value> {
             "name": endpoint.name,
             "path": endpoint.path.source(),
             "topics": endpoint.topics.iter().map(Text::source).collect::<Vec<_>>(),
+            "topics_from": endpoint.topics_from.iter().map(|from| from.path.source()).collect::<Vec<_>>(),
             "frames": endpoint.frames.kinds(),
             "actions": endpoint.actions.len(),
             "rollout": rollout(&endpoint.rollout),
@@ -119,6 +123,7 @@ fn rollout(rollout: &Rollout) -> Value {
 pub(super) fn sessions(registry: &Registry) -> Response<Body> {
     let shown = registry.list(MAX_SESSIONS);
     let shown = shown.iter().map(|listed| {
+        let (topics, count) = listed.topics(MAX_TOPICS);
         json!({
             "session": listed.session.to_string(),
             "endpoint": listed.endpoint,
@@ -126,6 +131,8 @@ pub(super) fn sessions(registry: &Registry) -> Response<Body> {
             "leg": listed.leg.to_string(),
             "address": listed.address.to_string(),
             "since": seconds(listed.since),
+            "topics": topics.iter().map(Topic::as_str).collect::<Vec<_>>(),
+            "topics_count": count,
         })
     });
     pretty(&json!({ "open": registry.len(), "shown": shown.collect::<Vec<_>>() }))

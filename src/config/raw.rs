@@ -193,6 +193,7 @@ tables! {
         permit: Maybe<Permit>,
         lookup: Pairs<Spanned<Short<Lookup>>>,
         topics: Vec<Spanned<String>>,
+        topics_from: Maybe<Many<TopicsFrom>>,
         frames: Pairs<Tree>,
         except: Pairs<Spanned<Short<LeftOut>>>,
         actions: Vec<Spanned<Action>>,
@@ -223,6 +224,13 @@ tables! {
         claim: Maybe<String>,
         value: Maybe<String>,
         ask_app: Maybe<String>,
+        cache: Option<Time>,
+    }
+    TopicsFrom {
+        ask_app: Maybe<String>,
+        each: Maybe<String>,
+        topic: Maybe<String>,
+        next: Maybe<String>,
         cache: Option<Time>,
     }
     Lookup {
@@ -280,6 +288,7 @@ tables! {
         max_rate: Option<Count>,
         outbox_frames: Option<Count>,
         outbox_bytes: Option<Size>,
+        max_topics: Option<Count>,
         write_timeout: Option<Wait>,
     }
     Flag {

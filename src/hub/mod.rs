@@ -4,13 +4,15 @@
 //! renders each frame in use once (personal ones once per session), and puts it
 //! into their outboxes. It never waits for a session.
 
+mod joined;
+mod moves;
 mod outbox;
 mod subscriber;
 
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -18,7 +20,7 @@ use smallvec::SmallVec;
 use tokio::{task::consume_budget, time::interval};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::{
     demand::Demand,
@@ -26,11 +28,15 @@ use crate::{
     feed::{Feed, Page},
     frame::Template,
     metrics::{Because, Ended, Metrics, Shared},
+    order::Order,
     routes::{Exclusion, LeftOut},
 };
 
-pub use outbox::{Due, Offered, Outbox, Outgoing};
+pub use moves::{Question, TooManyTopics};
+pub use outbox::{Due, End, Offered, Outbox, Outgoing};
 pub use subscriber::Subscriber;
+
+use joined::Joined;
 
 /// So that joins seldom wait for the dispatcher.
 const SHARDS: usize = 16;
@@ -47,6 +53,10 @@ pub struct Hub {
     /// Everything up to here has been offered to all it is for.
     handed_out: Mutex<Offset>,
     demand: Arc<Demand>,
+    /// Held while an entry is handed out, and while what a session hears is changed:
+    /// a change has a place between two entries. A fair lock: entries without end do
+    /// not keep out who waits.
+    place: tokio::sync::Mutex<()>,
     feed: Arc<Feed>,
     metrics: Arc<Metrics>,
 }
@@ -58,6 +68,7 @@ impl Hub {
             topics: Index::default(),
             users: Index::default(),
             handed_out: Mutex::new(feed.head().offset),
+            place: tokio::sync::Mutex::default(),
             demand: Demand::new(metrics.clone()),
             feed,
             metrics,
@@ -71,36 +82,51 @@ impl Hub {
 
     /// Subscribes a session: entries that are appended from now on reach its outbox.
     pub fn join(&self, subscriber: &Arc<Subscriber>) {
-        let topics = subscriber.topics.iter();
-        self.demand
-            .add(topics.filter(|topic| self.topics.put(topic, subscriber)));
-        if let Some(user) = &subscriber.client.user {
-            self.users.put(user, subscriber);
-        }
+        let mut joined = subscriber.outbox.joined();
+        joined.current = Arc::downgrade(subscriber);
+        self.put(subscriber, &joined);
     }
 
     /// Unsubscribes a session.
     pub fn leave(&self, subscriber: &Subscriber) {
-        self.unsubscribe(&subscriber.topics, subscriber.session);
+        let mut joined = subscriber.outbox.joined();
+        joined.current = Weak::new();
+        let topics = subscriber.topics.iter().chain(joined.members());
+        self.unsubscribe(topics, subscriber.session);
         if let Some(user) = &subscriber.client.user {
             self.users.remove(user, subscriber.session);
         }
     }
 
-    /// Puts a session's new subscription in the place of its old one. A topic that
-    /// is in both is at no moment without it. What is being handed out meanwhile may
-    /// find neither: the session reads it from the feed.
+    /// Puts a session's new subscription in the place of its old one; what it joined
+    /// and left stays so. A topic that is in both is at no moment without it. What is
+    /// being handed out meanwhile may find neither: the session reads it from the feed.
     pub fn replace(&self, old: &Subscriber, new: &Arc<Subscriber>) {
-        self.join(new);
-        let topics = old.topics.iter();
-        self.unsubscribe(
-            topics.filter(|topic| !new.topics.contains(topic)),
-            old.session,
-        );
+        let mut joined = new.outbox.joined();
+        joined.current = Arc::downgrade(new);
+        self.put(new, &joined);
+        let goes = |topic: &&Topic| {
+            let heard = joined.now(topic);
+            !heard.unwrap_or_else(|| new.topics.contains(topic))
+        };
+        self.unsubscribe(old.topics.iter().filter(goes), old.session);
     }
 
-    fn unsubscribe<'a>(&self, topics: impl IntoIterator<Item = &'a Topic>, session: SessionId) {
-        let topics = topics.into_iter();
+    fn put(&self, subscriber: &Arc<Subscriber>, joined: &Joined) {
+        let own = subscriber.topics.iter();
+        let own = own.filter(|topic| joined.now(topic) != Some(false));
+        self.subscribe(own.chain(joined.members()), subscriber);
+        if let Some(user) = &subscriber.client.user {
+            self.users.put(user, subscriber);
+        }
+    }
+
+    fn subscribe<'a>(&self, topics: impl Iterator<Item = &'a Topic>, subscriber: &Arc<Subscriber>) {
+        self.demand
+            .add(topics.filter(|topic| self.topics.put(topic, subscriber)));
+    }
+
+    fn unsubscribe<'a>(&self, topics: impl Iterator<Item = &'a Topic>, session: SessionId) {
         self.demand
             .remove(topics.filter(|topic| self.topics.remove(topic, session)));
     }
@@ -127,8 +153,10 @@ impl Hub {
                 Page::Entries { entries, .. } if entries.is_empty() => return cursor,
                 Page::Entries { entries, reached } => {
                     for entry in &entries {
+                        let place = self.place.lock().await;
                         self.hand_out(entry);
                         *self.lock() = entry.position.offset;
+                        drop(place);
                         consume_budget().await;
                     }
                     cursor = reached;
@@ -158,6 +186,24 @@ impl Hub {
     }
 
     fn hand_out(&self, entry: &Entry) {
+        let heard = match Order::of(&entry.event) {
+            Ok(None) => self.offer_to_all(entry),
+            Ok(Some(order)) => self.obey(entry, &order),
+            Err(malformed) => {
+                warn!(id = %entry.event.id, kind = %entry.event.kind, reason = %malformed, "A reserved event says nothing");
+                self.unheard("malformed");
+                true
+            }
+        };
+        if !heard {
+            self.unheard("nobody_subscribed");
+        }
+        self.metrics
+            .dispatch_seconds
+            .observe(entry.accepted.elapsed().as_secs_f64());
+    }
+
+    fn offer_to_all(&self, entry: &Entry) -> bool {
         let event = &entry.event;
         let mut rendered = Rendered::default();
         let mut heard = false;
@@ -172,12 +218,7 @@ impl Hub {
                 self.users.each(user, &mut offer);
             }
         }
-        if !heard {
-            self.unheard("nobody_subscribed");
-        }
-        self.metrics
-            .dispatch_seconds
-            .observe(entry.accepted.elapsed().as_secs_f64());
+        heard
     }
 
     fn offer(&self, entry: &Entry, subscriber: &Arc<Subscriber>, rendered: &mut Rendered) -> bool {

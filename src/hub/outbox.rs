@@ -13,7 +13,11 @@ use std::{
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use crate::event::Offset;
+use super::joined::Joined;
+use crate::{
+    event::{Offset, Topic},
+    order::Farewell,
+};
 
 /// A frame and the entry it was made from.
 #[derive(Clone, Debug)]
@@ -29,6 +33,9 @@ pub struct Outgoing {
 pub struct Outbox {
     queue: Mutex<Queue>,
     wake: Notify,
+    ended: Notify,
+    /// Lasts as long as the session, whatever subscription is in force.
+    joined: Mutex<Joined>,
     max_frames: usize,
     max_bytes: usize,
 }
@@ -40,6 +47,17 @@ struct Queue {
     /// The newest entry that was offered and taken.
     last: Offset,
     behind: bool,
+    /// Nothing after this place is for the session, and why.
+    end: Option<Box<(Offset, End)>>,
+}
+
+/// Why the hub ends a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The app said so.
+    Asked(Farewell),
+    /// So many topics came and went that it cannot be told what it has missed.
+    TooManyChanges,
 }
 
 /// What there is to do for the session.
@@ -72,10 +90,13 @@ impl Outbox {
             bytes: 0,
             last: since,
             behind: false,
+            end: None,
         };
         Self {
             queue: Mutex::new(queue),
             wake: Notify::new(),
+            ended: Notify::new(),
+            joined: Mutex::default(),
             max_frames,
             max_bytes,
         }
@@ -84,10 +105,10 @@ impl Outbox {
     /// Offers a frame; never waits.
     pub fn offer(&self, offset: Offset, text: &Utf8Bytes) -> Offered {
         let mut queue = self.lock();
-        if queue.behind {
+        if queue.behind && queue.end.is_none() {
             return Offered::Behind;
         }
-        if offset <= queue.last {
+        if offset <= queue.last || queue.end.is_some() {
             return Offered::Known;
         }
         let full =
@@ -176,6 +197,80 @@ impl Outbox {
     /// Waits until something may be due.
     pub async fn ready(&self) {
         self.wake.notified().await;
+    }
+
+    /// Ends the session at a place of the feed. The first end counts.
+    pub(super) fn end(&self, at: Offset, end: End) -> bool {
+        let mut queue = self.lock();
+        let first = queue.end.is_none();
+        if first {
+            queue.end = Some(Box::new((at, end)));
+        }
+        drop(queue);
+        self.ended.notify_one();
+        first
+    }
+
+    /// Waits until the session is to end, and says why.
+    pub async fn ended(&self) -> End {
+        loop {
+            if let Some(end) = &self.lock().end {
+                return end.1.clone();
+            }
+            self.ended.notified().await;
+        }
+    }
+
+    /// Whether the session was ended before a place of the feed.
+    pub(super) fn ended_before(&self, place: Offset) -> bool {
+        let end = &self.lock().end;
+        end.as_ref().is_some_and(|end| end.0 < place)
+    }
+
+    /// Whether one of the topics was heard at a place of the feed, `own` being what
+    /// is heard where nothing changed.
+    pub(super) fn hears_any(&self, topics: &[Topic], place: Offset, own: &[Topic]) -> bool {
+        let joined = self.joined();
+        topics.iter().any(|topic| {
+            let changed = joined.at(topic, place);
+            changed.unwrap_or_else(|| own.contains(topic))
+        })
+    }
+
+    /// Whether there are changes of topics to be settled.
+    pub fn has_past(&self) -> bool {
+        self.joined().has_past()
+    }
+
+    /// Nothing up to a place of the feed will be read again.
+    pub fn settle(&self, until: Offset, own: &[Topic]) {
+        self.joined().settle(until, own);
+    }
+
+    /// The topics the session hears now, at most so many, and how many there are.
+    pub fn topics(&self, limit: usize) -> (Vec<Topic>, usize) {
+        let joined = self.joined();
+        let Some(current) = joined.current.upgrade() else {
+            return (Vec::new(), 0);
+        };
+        let own = current.topics.iter();
+        let own = own.filter(|topic| joined.now(topic) != Some(false));
+        let more = joined.members();
+        let more = more.filter(|topic| !current.topics.contains(topic));
+        let all: Vec<_> = own.chain(more).collect();
+        (
+            all.iter().take(limit).copied().cloned().collect(),
+            all.len(),
+        )
+    }
+
+    /// The session has something to look after.
+    pub(super) fn nudge(&self) {
+        self.wake.notify_one();
+    }
+
+    pub(super) fn joined(&self) -> MutexGuard<'_, Joined> {
+        self.joined.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many frames wait.

@@ -6,8 +6,9 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::Outbox;
 use crate::{
-    event::{Event, SessionId, Topic},
+    event::{Entry, Event, SessionId, Topic},
     frame::{Client, Scope, Template},
+    order::Order,
     routes::Endpoint,
 };
 
@@ -21,24 +22,28 @@ pub struct Subscriber {
     pub client: Arc<Client>,
     /// The endpoint whose frames it is sent.
     pub endpoint: Arc<Endpoint>,
-    /// What it subscribes to.
+    /// What its endpoint gives it; what it joined and left since is with its outbox.
     pub topics: Box<[Topic]>,
     /// Where its frames go.
     pub outbox: Arc<Outbox>,
 }
 
 impl Subscriber {
-    /// The frame of an event for this session, if it is for it at all.
-    pub fn frame(&self, event: &Event) -> Option<Utf8Bytes> {
+    /// The frame of an entry for this session, if it is for it at all.
+    pub fn frame(&self, entry: &Entry) -> Option<Utf8Bytes> {
+        let event = &entry.event;
         let subscribed = match &event.topics[..] {
             [] => self
                 .client
                 .user
                 .as_ref()
                 .is_some_and(|user| event.users.contains(user)),
-            topics => topics.iter().any(|topic| self.topics.contains(topic)),
+            topics => self
+                .outbox
+                .hears_any(topics, entry.position.offset, &self.topics),
         };
-        if !subscribed || !self.hears(event) {
+        let ended = self.outbox.ended_before(entry.position.offset);
+        if ended || !subscribed || !self.hears(event) || Order::is_reserved(&event.kind) {
             return None;
         }
         let template = self.endpoint.frames.get(&event.kind)?;

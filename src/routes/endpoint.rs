@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use super::{Action, Exclusions, PathPattern, Reply};
+use super::{Action, Exclusions, PathPattern, Reply, TopicsFrom};
 use crate::{
     event::Kind,
     frame::{JsonStyle, Template, Text},
@@ -27,6 +27,8 @@ pub struct Endpoint {
     pub lookups: Vec<Lookup>,
     /// What its sessions subscribe to.
     pub topics: Vec<Text>,
+    /// What they subscribe to besides, as the app says at connect.
+    pub topics_from: Vec<TopicsFrom>,
     /// What they are sent.
     pub frames: Frames,
     /// Who of those who hear an event is sent no frame for it.
@@ -189,6 +191,8 @@ pub struct Limits {
     pub outbox_frames: usize,
     /// The same in bytes.
     pub outbox_bytes: usize,
+    /// Topics a session may have besides those of `topics`.
+    pub max_topics: usize,
     /// How long one write may take before the reader counts as gone.
     pub write_timeout: Duration,
 }

@@ -8,6 +8,7 @@ mod exchange;
 mod exclusion;
 mod pattern;
 mod status;
+mod topics_from;
 mod trust;
 
 use std::{sync::Arc, time::Duration};
@@ -30,6 +31,7 @@ pub use exchange::{Exchange, Happening, Name, Needs, Statuses};
 pub use exclusion::{Exclusion, Exclusions, LeftOut};
 pub use pattern::PathPattern;
 pub use status::FileStatus;
+pub use topics_from::{Each, Nowhere, TopicsFrom};
 pub use trust::{NotANetwork, Trusted};
 
 /// How clients are told who they are.

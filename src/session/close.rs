@@ -9,6 +9,8 @@ use tokio_tungstenite::tungstenite::{
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
+use crate::hub::End;
+
 /// Why a session ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CloseReason {
@@ -38,6 +40,8 @@ pub enum CloseReason {
     Moved,
     /// The process is stopping.
     GoingAway,
+    /// The app ends it, with this code and text.
+    Disconnected(u16, Arc<str>),
     /// Accepted only to be told why not.
     Refused(u16, Arc<str>),
 }
@@ -53,7 +57,9 @@ impl CloseReason {
             Self::NotUtf8 => 1007,
             Self::TooLarge => 1009,
             Self::Moved | Self::GoingAway | Self::HistoryLost => 1012,
-            Self::TokenExpired(code) | Self::Refused(code, _) => *code,
+            Self::TokenExpired(code) | Self::Disconnected(code, _) | Self::Refused(code, _) => {
+                *code
+            }
             Self::Binary => 1003,
         }
     }
@@ -72,7 +78,7 @@ impl CloseReason {
             Self::TooFast => "too many messages",
             Self::TokenExpired(_) => "token expired",
             Self::Moved | Self::GoingAway => "service restart",
-            Self::Refused(_, text) => text,
+            Self::Disconnected(_, text) | Self::Refused(_, text) => text,
         }
     }
 
@@ -92,13 +98,14 @@ impl CloseReason {
             Self::TokenExpired(_) => "token_expired",
             Self::Moved => "moved",
             Self::GoingAway => "going_away",
+            Self::Disconnected(..) => "disconnected",
             Self::Refused(..) => "refused",
         }
     }
 
-    /// Whether the client is asked to come back: it leaves with all that was for it.
-    pub(super) fn is_going_home(&self) -> bool {
-        matches!(self, Self::Moved | Self::GoingAway)
+    /// Whether the client leaves with all that was for it up to here.
+    pub(super) fn takes_along(&self) -> bool {
+        matches!(self, Self::Moved | Self::GoingAway | Self::Disconnected(..))
     }
 
     /// Whether what the client said before still counts: not if it broke the rules, or
@@ -118,7 +125,16 @@ impl CloseReason {
             | Self::Binary
             | Self::TooFast
             | Self::TokenExpired(_)
+            | Self::Disconnected(..)
             | Self::Refused(..) => false,
+        }
+    }
+
+    /// Why the hub ended a session.
+    pub(super) fn of_end(end: End) -> Self {
+        match end {
+            End::Asked(farewell) => Self::Disconnected(farewell.code, farewell.reason),
+            End::TooManyChanges => Self::HistoryLost,
         }
     }
 

@@ -166,6 +166,7 @@ impl Live {
         tokio::select! {
             biased;
             () = stopped => self.on_stop(),
+            end = outbox.ended() => return Err(CloseReason::of_end(end)),
             changed = self.tables.changed() => match changed {
                 Ok(()) => self.on_new_table(),
                 Err(_) => return Err(CloseReason::GoingAway),
@@ -182,7 +183,7 @@ impl Live {
     async fn end(mut self, mut socket: Socket, reason: &CloseReason) {
         self.count_written();
         let mut last = Outgoing::new(Offset::ZERO);
-        if reason.is_going_home() {
+        if reason.takes_along() {
             // A fault shows again when the rest is written.
             drop(self.on_outbox(&mut socket));
             std::mem::swap(&mut last, &mut self.outgoing);
@@ -267,6 +268,7 @@ impl Live {
             sessions,
             subscriber,
         } = &self.subscription;
+        let offered = sessions.hub.handed_out();
         let due = subscriber.outbox.take();
         let page = matches!(due, Due::CatchUp).then(|| self.outgoing.read_on(&sessions.feed));
         // Looked at after taking and reading: what was accepted under a newer table is
@@ -276,6 +278,8 @@ impl Live {
             self.on_new_table();
             return Ok(());
         }
+        let is_quiet = matches!(due, Due::Nothing);
+        let quiet_until = if is_quiet { offered } else { Offset::ZERO };
         match (due, page) {
             (Due::Frames(frames), _) => self.outgoing.take_new(frames),
             (_, Some(page)) => {
@@ -284,6 +288,9 @@ impl Live {
                 self.outgoing.catch_up(page, subscriber, metrics)?;
             }
             _ => {}
+        }
+        if subscriber.outbox.has_past() {
+            self.outgoing.settle(subscriber, quiet_until);
         }
         self.write_now(socket)
     }

@@ -8,6 +8,7 @@ mod ask;
 mod caller;
 mod close;
 mod deadlines;
+mod gather;
 mod handshake;
 mod identify;
 mod live;

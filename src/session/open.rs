@@ -130,6 +130,8 @@ impl Sessions {
         let protocol = subprotocol.or_else(|| handshake::select(&endpoint, head));
         handshake::agree(&mut response, protocol);
         let (subscriber, since) = self.subscribe(endpoint.clone(), client, topics, &place);
+        let mut topics = self.gather(table, &subscriber, &caller).await?;
+        topics.extend_from_slice(&subscriber.topics);
         let session = live::Start {
             client: handshake::upgrade(head),
             path: head.uri.path().into(),
@@ -141,7 +143,6 @@ impl Sessions {
             place,
             peer: peer.clone(),
         };
-        let topics = session.subscriber.topics.clone();
         self.tracker.spawn(live::run(self.clone(), session));
         // What is published after the 101 must reach it, whatever brings it here.
         self.hub.demand().joined(&topics).await;
@@ -172,6 +173,7 @@ impl Sessions {
             topics,
             outbox,
         });
+        place.hears(&subscriber.outbox);
         self.hub.join(&subscriber);
         (subscriber, since)
     }
@@ -240,6 +242,7 @@ fn calls_app(endpoint: &Endpoint) -> bool {
 pub(super) fn admits_alike(old: &Endpoint, new: &Endpoint) -> bool {
     old.permit == new.permit
         && old.lookups == new.lookups
+        && old.topics_from == new.topics_from
         && old.anonymous == new.anonymous
         && (calls_app(old) || !calls_app(new))
 }

@@ -204,6 +204,13 @@ impl Outgoing {
         Ok(())
     }
 
+    /// Lets go of changes of topics that nothing to come depends on. Nothing up to
+    /// `quiet_until` that was not taken is for this session.
+    pub(super) fn settle(&mut self, subscriber: &Subscriber, quiet_until: Offset) {
+        self.sent = self.sent.max(quiet_until);
+        subscriber.outbox.settle(self.sent, &subscriber.topics);
+    }
+
     /// The frame of an entry that is read from the feed, by the rules of its time.
     fn frame(&self, entry: &Entry, current: &Subscriber) -> Option<Utf8Bytes> {
         if entry.event.ephemeral {
@@ -212,7 +219,7 @@ impl Outgoing {
         let mut older = self.older.iter();
         let rules = older.find(|(until, _)| entry.position.offset <= *until);
         let rules = rules.map_or(current, |(_, subscriber)| subscriber);
-        rules.frame(&entry.event)
+        rules.frame(entry)
     }
 
     fn begin(&mut self) {

@@ -69,9 +69,20 @@ impl Sessions {
         let path = path
             .render_path(&scope)
             .map_err(|missing| Denied::NotPermitted(missing.to_string()))?;
+        self.ask_app(table, caller, (&path, cache)).await
+    }
+
+    /// Asks for a path; only a 2xx is an answer.
+    pub(super) async fn ask_app(
+        &self,
+        table: &RouteTable,
+        caller: &Caller,
+        (path, cache): (&str, std::time::Duration),
+    ) -> Result<Answer, Denied> {
+        let limits = (cache, ask::TIMEOUT);
         let answer = self
             .asks
-            .get(&table.app, path, caller, (cache, ask::TIMEOUT))
+            .get(&table.app, path.to_owned(), caller, limits)
             .await;
         let answer = answer.map_err(|error| Denied::Unknown(error.to_string()))?;
         let said = || format!("the app answered {}", answer.status);

@@ -154,11 +154,16 @@ fn admitted(endpoint: &Endpoint, client: &Client) -> Result<Admitted, String> {
             lookup.path.render_path(&scope),
         )?);
     }
+    for from in &endpoint.topics_from {
+        questions.push(or_as_written(&from.path, from.path.render_path(&scope))?);
+    }
     let topics = endpoint.topics.iter();
     let topics = topics.map(|topic| or_as_written(topic, topic.render(&scope)));
+    let from_app = endpoint.topics_from.iter();
+    let from_app = from_app.map(|from| Ok(from.topic.source().to_owned()));
     Ok(Admitted {
         questions,
-        topics: topics.collect::<Result<_, _>>()?,
+        topics: topics.chain(from_app).collect::<Result<_, _>>()?,
     })
 }
 

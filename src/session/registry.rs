@@ -4,14 +4,15 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::SystemTime,
 };
 
 use crate::{
-    event::{SessionId, UserId},
+    event::{SessionId, Topic, UserId},
+    hub::Outbox,
     metrics::{Metrics, OnLeg, Shared},
     rollout::Leg,
     routes::Limits,
@@ -47,6 +48,8 @@ pub struct Listed {
     pub address: SocketAddr,
     /// Since when.
     pub since: SystemTime,
+    /// On the feed leg what it hears, once it is in the hub.
+    hears: OnceLock<Arc<Outbox>>,
 }
 
 /// A place on the list, until it is dropped.
@@ -94,6 +97,7 @@ impl Registry {
             leg,
             address,
             since: SystemTime::now(),
+            hears: OnceLock::new(),
         });
         *open.by_endpoint.entry(endpoint.clone()).or_default() += 1;
         if let Some(key) = of_user {
@@ -133,6 +137,12 @@ impl Registry {
 }
 
 impl Listed {
+    /// The topics it hears now, at most so many, and how many there are.
+    pub fn topics(&self, limit: usize) -> (Vec<Topic>, usize) {
+        let outbox = self.hears.get();
+        outbox.map_or_else(Default::default, |outbox| outbox.topics(limit))
+    }
+
     fn labels(&self) -> OnLeg {
         OnLeg {
             endpoint: Shared(self.endpoint.clone()),
@@ -145,6 +155,12 @@ impl Place {
     /// Whose place it is.
     pub(super) fn listed(&self) -> &Listed {
         &self.listed
+    }
+
+    /// Where what the session hears can be looked up.
+    pub(super) fn hears(&self, outbox: &Arc<Outbox>) {
+        // Once for each place.
+        self.listed.hears.set(outbox.clone()).unwrap_or_default();
     }
 }
 

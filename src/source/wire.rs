@@ -10,7 +10,10 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use crate::event::{Event, EventId, Except, Kind, Topic, UserId};
+use crate::{
+    event::{Event, EventId, Except, Kind, Topic, UserId},
+    order::{Malformed, Order},
+};
 
 /// An id, a type, a topic or a user is at most so many bytes long.
 const MAX_TEXT: usize = 255;
@@ -104,7 +107,7 @@ impl Draft {
         if self.topics.is_empty() && self.users.is_empty() {
             return Err(Rejected::Nobody);
         }
-        Ok(Event {
+        let event = Event {
             id: self.id.unwrap_or(id),
             kind: self.kind.ok_or(Rejected::Missing("type"))?,
             topics: self.topics,
@@ -115,7 +118,11 @@ impl Draft {
             },
             data: self.data.unwrap_or_else(|| RawValue::NULL.to_owned()),
             ephemeral: self.ephemeral,
-        })
+        };
+        match Order::of(&event) {
+            Ok(_) => Ok(event),
+            Err(Malformed(key, what)) => Err(Rejected::Wrong(key, what)),
+        }
     }
 }
 

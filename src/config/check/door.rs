@@ -264,6 +264,7 @@ pub(super) fn limits(raw: &raw::Limits) -> Limits {
         max_rate: raw.max_rate.map_or(50, |count| count.0),
         outbox_frames: raw.outbox_frames.map_or(256, Count::get),
         outbox_bytes: raw.outbox_bytes.map_or(256 << 10, |size| size.0),
+        max_topics: raw.max_topics.map_or(1000, Count::get),
         write_timeout: raw
             .write_timeout
             .map_or(Duration::from_secs(30), |wait| wait.0),

@@ -11,10 +11,11 @@ use super::{
     flags,
     frames::{self, Union},
     include::{Place, check_includes, included},
+    topics_from,
 };
 use crate::{
     frame::{JsonStyle, Text},
-    routes::{Action, Endpoint, Exclusions, Frames, Lookup, PathPattern},
+    routes::{Action, Endpoint, Exclusions, Frames, Lookup, PathPattern, TopicsFrom},
 };
 
 /// All endpoints, in the order of the file.
@@ -102,6 +103,7 @@ fn lookup_names(endpoints: &[Spanned<raw::Endpoint>], own: usize) -> Vec<Arc<str
 /// What can be included: topics, frames, actions.
 fn parts(check: &mut Check<'_>, place: &Place<'_>, from: usize) {
     topics(check, place, from);
+    topics_from::topics_from(check, place, from);
     Union::new(from).add(check, place, from);
     Rules::new(from).add(check, place, from);
     actions::actions(check, place, from);
@@ -150,6 +152,7 @@ fn endpoint(
         path,
         lookups,
         topics: distinct(sent.topics),
+        topics_from: distinct(sent.topics_from),
         actions: distinct(sent.actions),
     })
 }
@@ -159,6 +162,7 @@ struct Gathered {
     frames: Frames,
     except: Exclusions,
     topics: Vec<Text>,
+    topics_from: Vec<TopicsFrom>,
     actions: Vec<Action>,
 }
 
@@ -179,13 +183,14 @@ fn gather(check: &mut Check<'_>, place: &Place<'_>, span: &Range<usize>) -> Gath
     }
     let mut union = Union::new(place.own);
     let mut rules = Rules::new(place.own);
-    let (mut topics, mut actions) = (Vec::new(), Vec::new());
+    let (mut topics, mut topics_from, mut actions) = (Vec::new(), Vec::new(), Vec::new());
     // Errors in own parts are known since they were first read.
     for (from, behalf) in std::iter::once((place.own, span.clone())).chain(others) {
         check.behalf = Some(behalf);
         union.add(check, place, from);
         rules.add(check, place, from);
         topics.extend(self::topics(check, place, from));
+        topics_from.extend(topics_from::topics_from(check, place, from));
         actions.extend(actions::actions(check, place, from));
     }
     check.behalf = None;
@@ -194,6 +199,7 @@ fn gather(check: &mut Check<'_>, place: &Place<'_>, span: &Range<usize>) -> Gath
         frames: union.frames,
         except: rules.exclusions,
         topics,
+        topics_from,
         actions,
     }
 }

@@ -17,6 +17,7 @@ mod include;
 mod listen;
 mod process;
 mod source;
+mod topics_from;
 
 use std::{collections::HashSet, ops::Range, path::Path, path::PathBuf};
 
