@@ -43,6 +43,17 @@ pub struct Because {
     pub reason: &'static str,
 }
 
+/// Labels of what is done for sessions when their clients say nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AtMoment {
+    /// The endpoint's name.
+    pub endpoint: Shared,
+    /// `on_connect`, `on_disconnect` or `every`.
+    pub moment: &'static str,
+    /// How it ended: one of a few fixed words.
+    pub result: &'static str,
+}
+
 /// Labels of what sessions came to hear or ceased to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Moved {
@@ -172,6 +183,8 @@ metrics! {
     messages_dropped: Family<Because, Counter> = Family::default(), "Messages from clients that caused nothing, by reason";
     /// Calls to the app for clients.
     calls: Family<Because, Counter> = Family::default(), "Calls to the app on behalf of clients, by result";
+    /// Lists of steps that no message caused.
+    moments: Family<AtMoment, Counter> = Family::default(), "Lists of steps done when clients connect, are connected or have left, by result";
     /// Events that came in.
     events: Family<Taken, Counter> = Family::default(), "Events by source and result";
     /// Exchanges with the app that were for a rule.

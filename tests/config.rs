@@ -139,14 +139,15 @@ fn no_key_is_missing_from_the_example() {
 /// The structs of `raw.rs` with their fields' names and types, as they are written.
 fn raw_structs() -> BTreeMap<String, Vec<(String, String)>> {
     let source = include_str!("../src/config/raw.rs");
-    let tables = source
-        .split_once("\ntables! {")
-        .expect("raw.rs has tables")
-        .1;
-    let tables = tables.split("\n}\n").next().unwrap_or(tables);
+    let block = |start: &str| {
+        let block = source.split_once(start).expect("raw.rs has tables").1;
+        block.split("\n}\n").next().unwrap_or(block)
+    };
+    let lines = block("\ntables! {").lines();
+    let lines = lines.chain(block("\nmoments! {").lines());
     let mut structs = BTreeMap::new();
     let mut fields: &mut Vec<_> = &mut Vec::new();
-    for line in tables.lines().map(str::trim) {
+    for line in lines.map(str::trim) {
         if let Some(name) = line.strip_suffix(" {") {
             fields = structs.entry(name.to_owned()).or_default();
         } else if let Some((name, kind)) = line.trim_end_matches(',').split_once(": ") {
@@ -174,12 +175,19 @@ fn raw_paths(
             .find(|word| structs.contains_key(*word));
         if let Some(inner) = inner {
             raw_paths(structs, inner, &path, paths);
+            if MOMENTS.contains(&inner) {
+                raw_paths(structs, "Steps", &path, paths);
+            }
         }
     }
 }
 
+/// Tables that have the keys of `Steps` besides their own.
+const MOMENTS: [&str; 4] = ["Action", "OnConnect", "OnDisconnect", "Every"];
+
 /// Tables whose keys are the writer's own.
-const FREE: [&str; 6] = [
+const FREE: [&str; 7] = [
+    ".endpoint.actions.call.on_status",
     ".flags",
     ".endpoint.lookup",
     ".endpoint.frames",
@@ -349,7 +357,7 @@ fn include_is_the_union_own_first_in_its_own_spelling() {
         .actions
         .iter()
         .find(|one| one.fits(&serde_json::json!({"type": "ping"})));
-    let Step::Reply(Reply::Json(reply)) = &ping.unwrap().step else {
+    let [Step::Reply(Reply::Json(reply))] = &ping.unwrap().steps[..] else {
         panic!("{ping:?}");
     };
     assert_eq!(reply.render(&Scope::default()), r#"{"type": "pong"}"#);

@@ -96,6 +96,9 @@ fn endpoints(table: &RouteTable) -> Vec<Value> {
             "topics_from": endpoint.topics_from.iter().map(|from| from.path.source()).collect::<Vec<_>>(),
             "frames": endpoint.frames.kinds(),
             "actions": endpoint.actions.len(),
+            "on_connect": endpoint.moments.on_connect.len(),
+            "on_disconnect": endpoint.moments.on_disconnect.len(),
+            "every": endpoint.moments.every.len(),
             "rollout": rollout(&endpoint.rollout),
         })
     };

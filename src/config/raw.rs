@@ -197,6 +197,9 @@ tables! {
         frames: Pairs<Tree>,
         except: Pairs<Spanned<Short<LeftOut>>>,
         actions: Vec<Spanned<Action>>,
+        on_connect: Vec<Spanned<OnConnect>>,
+        on_disconnect: Vec<Spanned<OnDisconnect>>,
+        every: Vec<Spanned<Every>>,
         include: Vec<Spanned<String>>,
         welcome: Option<Tree>,
         welcome_text: Maybe<String>,
@@ -237,14 +240,6 @@ tables! {
         path: Maybe<String>,
         cache: Option<Time>,
     }
-    Action {
-        when: Pairs<Tree>,
-        call: Maybe<Call>,
-        publish: Maybe<Publish>,
-        reply: Option<Tree>,
-        reply_text: Maybe<String>,
-        ignore: Maybe<bool>,
-    }
     Call {
         method: Option<Method>,
         path: Maybe<String>,
@@ -253,6 +248,7 @@ tables! {
         timeout: Option<Wait>,
         reply: Option<Tree>,
         reply_text: Maybe<String>,
+        on_status: Pairs<Spanned<Answer>>,
         on_failure: Maybe<Answer>,
     }
     Publish {
@@ -308,6 +304,46 @@ tables! {
         format: Option<LogFormat>,
         level: Maybe<String>,
         access: Option<bool>,
+    }
+}
+
+/// Tables of steps: each has the keys of the first besides its own.
+macro_rules! moments {
+    ($first:ident $steps:tt $($name:ident $own:tt)*) => {
+        tables! { $first $steps }
+        $(moments! { @one $name $own $first $steps })*
+    };
+    (@one $name:ident { $($field:ident: $own:ty,)* } $first:ident { $($step:ident: $type:ty,)* }) => {
+        tables! { $name { $($field: $own,)* $($step: $type,)* } }
+        impl $name {
+            /// What is done at this moment.
+            pub(super) fn steps(&self) -> $first {
+                $first { $($step: self.$step.clone(),)* }
+            }
+        }
+    };
+}
+
+moments! {
+    Steps {
+        call: Maybe<Call>,
+        publish: Maybe<Publish>,
+        reply: Option<Tree>,
+        reply_text: Maybe<String>,
+    }
+    Action {
+        when: Pairs<Tree>,
+        require: Pairs<Tree>,
+        on_invalid: Maybe<Answer>,
+        ignore: Maybe<bool>,
+    }
+    OnConnect {
+        name: Maybe<String>,
+    }
+    OnDisconnect {
+    }
+    Every {
+        interval: Option<Wait>,
     }
 }
 

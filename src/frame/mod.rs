@@ -25,7 +25,6 @@ pub use text::{Missing, Text};
 
 use expression::Expression;
 use piece::{Piece, Writer};
-#[allow(unused_imports, reason = "used by the session room")]
 pub(crate) use scope::descend;
 
 /// A JSON value with holes.

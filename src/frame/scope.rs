@@ -43,6 +43,8 @@ pub struct Scope<'a> {
     pub answer: Option<&'a Value>,
     /// What `{now}` means; `None`: the moment of the rendering.
     pub now: Option<SystemTime>,
+    /// What is wrong with the message.
+    pub problem: Option<&'a str>,
 }
 
 /// The names that may be used at one place of the config. `{now}` always may.
@@ -56,6 +58,8 @@ pub struct Vocabulary {
     pub message: bool,
     /// `{answer...}`.
     pub answer: bool,
+    /// `{problem}`.
+    pub problem: bool,
     /// Path parameters by name.
     pub params: Vec<Arc<str>>,
     /// Look-ups by name.
@@ -75,6 +79,7 @@ impl Vocabulary {
             (self.message, "message"),
             (self.answer, "answer"),
             (true, "now"),
+            (self.problem, "problem"),
         ];
         let fixed = fixed
             .iter()
@@ -96,6 +101,7 @@ enum Root {
     Message,
     Answer,
     Now(Moment),
+    Problem,
     Param(Arc<str>),
     Lookup(Arc<str>),
 }
@@ -155,6 +161,7 @@ impl Reference {
                 let now = scope.now.unwrap_or_else(SystemTime::now);
                 Some(form.write(now).into())
             }
+            Root::Problem => quoted(scope.problem?),
             _ => Some(self.resolve_value(scope)?.to_string().into()),
         }
     }
@@ -175,7 +182,12 @@ impl Reference {
                     .find(|(param, _)| param == name)
                     .map(|(_, value)| value)
             }
-            Root::Data | Root::EventId | Root::EventType | Root::SessionId | Root::Now(_) => None,
+            Root::Data
+            | Root::EventId
+            | Root::EventType
+            | Root::SessionId
+            | Root::Now(_)
+            | Root::Problem => None,
         }
     }
 }
@@ -194,6 +206,7 @@ impl Vocabulary {
             "message" if self.message => Some(Root::Message),
             "answer" if self.answer => Some(Root::Answer),
             "now" => Moment::named(path).map(Root::Now),
+            "problem" if self.problem && path.is_empty() => Some(Root::Problem),
             _ if path.is_empty() && named(&self.params).is_some() => {
                 named(&self.params).map(Root::Param)
             }

@@ -16,6 +16,7 @@ pub(super) fn everything() -> Vocabulary {
         client: true,
         message: true,
         answer: true,
+        problem: true,
         params: vec!["chat_id".into()],
         lookups: vec!["me".into()],
     }
@@ -59,6 +60,7 @@ fn render(tree: &Value, style: JsonStyle, data: &str) -> String {
             client: Some(&client()),
             message: Some(&message),
             answer: Some(&json!({"id": 9})),
+            problem: None,
             now: Some(UNIX_EPOCH + Duration::from_millis(1_500)),
         })
 }

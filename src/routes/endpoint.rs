@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use super::{Action, Exclusions, PathPattern, Reply, TopicsFrom};
+use super::{Action, Exclusions, Moments, PathPattern, Reply, Step, TopicsFrom};
 use crate::{
     event::Kind,
     frame::{JsonStyle, Template, Text},
@@ -35,6 +35,8 @@ pub struct Endpoint {
     pub except: Exclusions,
     /// What they may send, first fit wins.
     pub actions: Vec<Action>,
+    /// What is done when they say nothing.
+    pub moments: Moments,
     /// Sent first.
     pub welcome: Option<Reply>,
     /// Sent for a message that is not JSON; `None` is silence.
@@ -55,6 +57,14 @@ pub struct Endpoint {
     pub heartbeat: Duration,
     /// What a client may cost.
     pub limits: Limits,
+}
+
+impl Endpoint {
+    /// All that its sessions may cause, at any moment.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        let actions = self.actions.iter().flat_map(|action| &action.steps);
+        actions.chain(self.moments.steps())
+    }
 }
 
 /// Who of the identified may connect.

@@ -8,6 +8,7 @@ mod exchange;
 mod exclusion;
 mod pattern;
 mod status;
+mod step;
 mod topics_from;
 mod trust;
 
@@ -23,7 +24,7 @@ use crate::{
     upstream::Upstream,
 };
 
-pub use action::{Action, Call, Exclude, Publish, Reply, Step};
+pub use action::{Action, Condition, FieldKind, FieldPath, Required, Test};
 pub use endpoint::{
     Endpoint, Expiry, Flag, Frames, Limits, Lookup, Origins, Permit, Refusals, Refuse,
 };
@@ -31,6 +32,7 @@ pub use exchange::{Exchange, Happening, Name, Needs, Statuses};
 pub use exclusion::{Exclusion, Exclusions, LeftOut};
 pub use pattern::PathPattern;
 pub use status::FileStatus;
+pub use step::{Call, Every, Exclude, Moments, OnConnect, Publish, Reply, Step};
 pub use topics_from::{Each, Nowhere, TopicsFrom};
 pub use trust::{NotANetwork, Trusted};
 

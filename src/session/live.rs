@@ -10,15 +10,18 @@ use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::SystemTime};
 
 use futures_util::{FutureExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Duration, Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tracing::debug;
 
 use super::{
     CloseReason, Sessions,
+    beats::Beats,
     caller::Caller,
     deadlines::{Act, Deadlines},
-    messages::{Bucket, Desk, Work},
+    desk::Desk,
+    messages::{Bucket, Work},
+    moments::Here,
     open,
     outgoing::Outgoing,
     registry::Place,
@@ -36,12 +39,14 @@ use crate::{
 /// Pings and pongs a second: each ping costs an answer, and none needs so many.
 const MAX_CONTROL: u32 = 50;
 
+/// How long what a client has said may hold back that it has left.
+const IN_ORDER: Duration = Duration::from_millis(900);
+
 /// Everything a session begins with.
 pub(super) struct Start {
     pub(super) client: OnUpgrade,
     pub(super) path: Box<str>,
-    pub(super) caller: Option<Arc<Caller>>,
-    pub(super) subscriber: Arc<Subscriber>,
+    pub(super) subscription: Subscription,
     /// The table by whose rules it came in.
     pub(super) table: Arc<RouteTable>,
     /// Entries up to here are not for it.
@@ -56,15 +61,14 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
     let Start {
         client,
         path,
-        caller,
-        subscriber,
+        subscription,
         table,
         since,
         expires_at,
         place,
         peer,
     } = start;
-    let endpoint = subscriber.endpoint.clone();
+    let endpoint = subscription.subscriber.endpoint.clone();
     let mut live = Live {
         tables: sessions.tables.clone(),
         outgoing: Outgoing::new(since),
@@ -73,11 +77,8 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
         bucket: Bucket::new(endpoint.limits.max_rate),
         control: Bucket::new(MAX_CONTROL),
         deadlines: Deadlines::new(&endpoint, expires_at),
-        subscription: Subscription {
-            sessions: sessions.clone(),
-            subscriber,
-        },
-        caller,
+        beats: Beats::new(&endpoint, place.listed().session),
+        subscription,
         path,
     };
     let reason = match Box::pin(socket::socket(client, &endpoint)).await {
@@ -99,14 +100,43 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
 }
 
 /// A subscription that ends with the session, however that ends.
-struct Subscription {
+pub(super) struct Subscription {
     sessions: Arc<Sessions>,
     subscriber: Arc<Subscriber>,
+    /// Kept where the app is called for the client.
+    caller: Option<Arc<Caller>>,
+    /// Nobody has been told yet that the client has left.
+    here: bool,
+}
+
+impl Subscription {
+    /// Of a client that is in the hub.
+    pub(super) fn new(
+        sessions: Arc<Sessions>,
+        subscriber: Arc<Subscriber>,
+        caller: Option<Arc<Caller>>,
+    ) -> Self {
+        Self {
+            sessions,
+            subscriber,
+            caller,
+            here: true,
+        }
+    }
+
+    /// What has to be done once the client has left, to be dropped then.
+    fn departure(&mut self) -> Here {
+        match std::mem::take(&mut self.here) {
+            true => Here::of(&self.sessions, &self.subscriber, self.caller.as_ref()),
+            false => Here::default(),
+        }
+    }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.sessions.hub.leave(&self.subscriber);
+        drop(self.departure());
     }
 }
 
@@ -119,8 +149,8 @@ struct Live {
     path: Box<str>,
     outgoing: Outgoing,
     deadlines: Deadlines,
-    caller: Option<Arc<Caller>>,
     work: Work,
+    beats: Beats,
     bucket: Bucket,
     control: Bucket,
 }
@@ -174,6 +204,7 @@ impl Live {
             () = sleep_until(due) => self.on_deadline(socket)?,
             turn = turn(socket, &mut self.outgoing, has_room) => self.on_turn(turn)?,
             reply = self.work.done() => self.on_reply(reply, socket)?,
+            reply = self.beats.done() => self.on_reply(reply, socket)?,
             () = outbox.ready(), if idle => self.on_outbox(socket)?,
         }
         Ok(())
@@ -192,28 +223,47 @@ impl Live {
         if left > 0 {
             debug!(left, "Frames were not written before the session ended");
         }
-        let (work, desk) = (std::mem::take(&mut self.work), self.desk());
+        let (work, beats, desk) = (
+            std::mem::take(&mut self.work),
+            std::mem::take(&mut self.beats),
+            self.desk(),
+        );
         let finish = async {
             if reason.hears_out() {
                 work.finish(desk).await;
             }
         };
+        let finish = async { tokio::join!(finish, beats.finish()) };
+        let here = self.subscription.departure();
         drop(self);
-        tokio::join!(socket::say_goodbye(socket, last, reason), finish);
+        // First what the client said, then that it has left; but nobody waits long for that.
+        let leave = async {
+            let mut finish = pin!(finish);
+            let done = timeout(IN_ORDER, finish.as_mut()).await.is_ok();
+            drop(here);
+            if !done {
+                finish.await;
+            }
+        };
+        tokio::join!(socket::say_goodbye(socket, last, reason), leave);
     }
 
     fn desk(&self) -> Desk {
+        let subscriber = &self.subscription.subscriber;
         Desk {
             sessions: self.subscription.sessions.clone(),
             table: Arc::clone(&self.tables.borrow()),
-            subscriber: self.subscription.subscriber.clone(),
-            caller: self.caller.clone(),
+            endpoint: subscriber.endpoint.clone(),
+            client: subscriber.client.clone(),
+            session: subscriber.session,
+            caller: self.subscription.caller.clone(),
         }
     }
 
     fn next_deadline(&self) -> Instant {
         let limits = &self.subscription.subscriber.endpoint.limits;
         let next = self.deadlines.next();
+        let next = self.beats.next().map_or(next, |beat| next.min(beat));
         match self.outgoing.stalls_at(limits.write_timeout) {
             Some(at) => next.min(at),
             None => next,
@@ -222,6 +272,10 @@ impl Live {
 
     fn on_deadline(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
         let now = Instant::now();
+        if self.beats.next().is_some_and(|at| at <= now) {
+            let desk = self.desk();
+            self.beats.start(now, desk);
+        }
         let limits = &self.subscription.subscriber.endpoint.limits;
         let stalls_at = self.outgoing.stalls_at(limits.write_timeout);
         if stalls_at.is_some_and(|at| at <= now) {
@@ -267,6 +321,7 @@ impl Live {
         let Subscription {
             sessions,
             subscriber,
+            ..
         } = &self.subscription;
         let offered = sessions.hub.handed_out();
         let due = subscriber.outbox.take();

@@ -5,14 +5,17 @@
 //! relayed. On the feed leg `live` runs the triangle: subscribe, catch up, live.
 
 mod ask;
+mod beats;
 mod caller;
 mod close;
 mod deadlines;
+mod desk;
 mod gather;
 mod handshake;
 mod identify;
 mod live;
 mod messages;
+mod moments;
 mod open;
 mod origin;
 mod outgoing;
@@ -30,7 +33,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::sleep;
+use tokio::{sync::Semaphore, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -41,6 +44,9 @@ pub use close::CloseReason;
 pub use identify::Who;
 pub use open::{Held, Opened};
 pub use registry::{Listed, Registry};
+
+/// Calls to the app on behalf of clients at the same time.
+const MAX_CALLS: usize = 128;
 
 /// A number that no other has.
 fn random() -> u128 {
@@ -60,6 +66,8 @@ pub struct Sessions {
     layer: channel_layer::Current,
     registry: Arc<Registry>,
     asks: ask::Asks,
+    /// Turns for calls to the app on behalf of clients.
+    calls: Semaphore,
     tracker: TaskTracker,
     /// Counts what was relayed, to scatter its end.
     relays: AtomicU64,
@@ -87,6 +95,7 @@ impl Sessions {
             layer,
             registry,
             asks,
+            calls: Semaphore::new(MAX_CALLS),
             tracker,
             relays: AtomicU64::new(0),
             stop,

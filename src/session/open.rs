@@ -8,9 +8,12 @@ use serde_json::Value;
 use tracing::debug;
 
 use super::{
-    Sessions, handshake,
+    Sessions,
+    desk::Desk,
+    handshake,
     identify::{Known, Who},
-    live, origin,
+    live::{self, Subscription},
+    origin,
     refuse::{Refusal, busy},
     registry::Place,
 };
@@ -89,7 +92,10 @@ impl Sessions {
             .registry
             .admit(&endpoint.name, user.as_ref(), at, &endpoint.limits)
         {
-            Ok(place) => Opened::Relay(request, Box::new(Held(place))),
+            Ok(place) => {
+                place.opened();
+                Opened::Relay(request, Box::new(Held(place)))
+            }
             Err(limit) => {
                 Because::count(&self.metrics.sessions_refused, &endpoint.name, limit);
                 Opened::Answered(busy())
@@ -121,28 +127,40 @@ impl Sessions {
             ..client_of(identity, params)
         };
         self.permit(table, &endpoint, &mut client, &caller).await?;
-        let topics = topics(&endpoint, &client).map_err(Refusal::NotPermitted)?;
         let at = (Leg::Feed, peer.address);
         let place = self
             .registry
             .admit(&endpoint.name, client.user.as_ref(), at, &endpoint.limits);
         let place = place.map_err(Refusal::Full)?;
+        let credentials = Arc::new(caller);
+        let desk = Desk {
+            sessions: self.clone(),
+            table: table.clone(),
+            endpoint: endpoint.clone(),
+            client: Arc::new(client),
+            session: place.listed().session,
+            caller: calls_app(&endpoint).then(|| credentials.clone()),
+        };
+        let caller = desk.caller.clone();
+        let (client, here) = self.connect(desk).await?;
+        let topics = topics(&endpoint, &client).map_err(Refusal::NotPermitted)?;
         let protocol = subprotocol.or_else(|| handshake::select(&endpoint, head));
         handshake::agree(&mut response, protocol);
-        let (subscriber, since) = self.subscribe(endpoint.clone(), client, topics, &place);
-        let mut topics = self.gather(table, &subscriber, &caller).await?;
+        let (subscriber, since) = self.subscribe(endpoint, client, topics, &place);
+        let mut topics = self.gather(table, &subscriber, &credentials).await?;
         topics.extend_from_slice(&subscriber.topics);
+        place.opened();
         let session = live::Start {
             client: handshake::upgrade(head),
             path: head.uri.path().into(),
-            caller: calls_app(&endpoint).then(|| Arc::new(caller)),
-            subscriber,
+            subscription: Subscription::new(self.clone(), subscriber, caller),
             table: table.clone(),
             since,
             expires_at,
             place,
             peer: peer.clone(),
         };
+        here.hand_over();
         self.tracker.spawn(live::run(self.clone(), session));
         // What is published after the 101 must reach it, whatever brings it here.
         self.hub.demand().joined(&topics).await;
@@ -154,7 +172,7 @@ impl Sessions {
     fn subscribe(
         &self,
         endpoint: Arc<Endpoint>,
-        client: Client,
+        client: Arc<Client>,
         topics: Box<[Topic]>,
         place: &Place,
     ) -> (Arc<Subscriber>, Offset) {
@@ -168,7 +186,7 @@ impl Sessions {
         let session = place.listed().session;
         let subscriber = Arc::new(Subscriber {
             session,
-            client: Arc::new(client),
+            client,
             endpoint,
             topics,
             outbox,
@@ -231,10 +249,7 @@ pub(super) fn topics(endpoint: &Endpoint, client: &Client) -> Result<Box<[Topic]
 
 /// Whether sessions of the endpoint ask the app for anything after the handshake.
 fn calls_app(endpoint: &Endpoint) -> bool {
-    endpoint
-        .actions
-        .iter()
-        .any(|action| matches!(action.step, Step::Call(_)))
+    endpoint.steps().any(|step| matches!(step, Step::Call(_)))
 }
 
 /// Whether a changed endpoint lets in whom the old one let in, by the same
@@ -243,6 +258,7 @@ pub(super) fn admits_alike(old: &Endpoint, new: &Endpoint) -> bool {
     old.permit == new.permit
         && old.lookups == new.lookups
         && old.topics_from == new.topics_from
+        && old.moments.on_connect == new.moments.on_connect
         && old.anonymous == new.anonymous
         && (calls_app(old) || !calls_app(new))
 }

@@ -26,6 +26,22 @@ pub(super) enum Denied {
     Unknown(String),
 }
 
+impl Denied {
+    /// What an answer of the app means for a client that it was asked about: 2xx lets
+    /// it in.
+    pub(super) fn by(status: StatusCode) -> Option<Self> {
+        let said = format!("the app answered {status}");
+        match status {
+            status if status.is_success() => None,
+            StatusCode::UNAUTHORIZED => Some(Self::Unproven(said)),
+            status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
+                Some(Self::NotPermitted(said))
+            }
+            _ => Some(Self::Unknown(said)),
+        }
+    }
+}
+
 impl Sessions {
     /// Checks the permit, then asks the look-ups in order and puts their answers
     /// into the client.
@@ -85,15 +101,7 @@ impl Sessions {
             .get(&table.app, path.to_owned(), caller, limits)
             .await;
         let answer = answer.map_err(|error| Denied::Unknown(error.to_string()))?;
-        let said = || format!("the app answered {}", answer.status);
-        match answer.status {
-            status if status.is_success() => Ok(answer),
-            StatusCode::UNAUTHORIZED => Err(Denied::Unproven(said())),
-            status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
-                Err(Denied::NotPermitted(said()))
-            }
-            _ => Err(Denied::Unknown(said())),
-        }
+        Denied::by(answer.status).map_or(Ok(answer), Err)
     }
 }
 

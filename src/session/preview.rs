@@ -142,7 +142,7 @@ fn admitted(endpoint: &Endpoint, client: &Client) -> Result<Admitted, String> {
         Denied::Unproven(why) | Denied::NotPermitted(why) | Denied::Unknown(why) => why,
     })?;
     // What is missing now may be what the app answers then.
-    let asks = !endpoint.lookups.is_empty();
+    let asks = !endpoint.lookups.is_empty() || !endpoint.moments.on_connect.is_empty();
     let or_as_written = |text: &Text, filled: Result<String, crate::frame::Missing>| match filled {
         Ok(text) => Ok(text),
         Err(_) if asks || text.source().contains("{session.id}") => Ok(text.source().to_owned()),

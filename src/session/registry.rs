@@ -106,7 +106,6 @@ impl Registry {
         open.sessions.insert(listed.session, listed.clone());
         let labels = listed.labels();
         self.metrics.sessions.get_or_create(&labels).inc();
-        self.metrics.sessions_opened.get_or_create(&labels).inc();
         Ok(Place {
             listed,
             registry: self.clone(),
@@ -152,6 +151,12 @@ impl Listed {
 }
 
 impl Place {
+    /// Its session is open: nothing can refuse it any more.
+    pub(super) fn opened(&self) {
+        let opened = &self.registry.metrics.sessions_opened;
+        opened.get_or_create(&self.listed.labels()).inc();
+    }
+
     /// Whose place it is.
     pub(super) fn listed(&self) -> &Listed {
         &self.listed

@@ -1,7 +1,5 @@
 //! The parts of a config in words.
 
-use serde_json::{Map, Value};
-
 use super::request::Asked;
 use crate::{
     auth::TokenSource,
@@ -51,19 +49,27 @@ pub(super) fn refusal(how: &Refuse) -> String {
 
 /// What a client's message causes.
 pub(super) fn action(action: &Action) -> String {
-    let pairs = action.when.iter();
-    let when: Map<_, _> = pairs
-        .map(|(name, value)| (name.to_string(), value.clone()))
-        .collect();
+    let when: Vec<_> = action.when.iter().map(ToString::to_string).collect();
     let when = match when.is_empty() {
         true => "every message".to_owned(),
-        false => Value::Object(when).to_string(),
+        false => when.join(", "),
     };
-    let does = match &action.step {
+    format!("{when}: {}", steps(&action.steps))
+}
+
+/// What is done, in order.
+pub(super) fn steps(steps: &[Step]) -> String {
+    let does: Vec<_> = steps.iter().map(step).collect();
+    match does.is_empty() {
+        true => "ignored".to_owned(),
+        false => does.join(", then "),
+    }
+}
+
+fn step(step: &Step) -> String {
+    match step {
         Step::Call(call) => format!("calls {} {}", call.method, call.path.source()),
         Step::Publish(publish) => format!("publishes {}", publish.kind),
-        Step::Reply(_) => "is answered".to_owned(),
-        Step::Ignore => "is ignored".to_owned(),
-    };
-    format!("{when} {does}")
+        Step::Reply(_) => "replies".to_owned(),
+    }
 }

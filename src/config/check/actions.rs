@@ -1,29 +1,27 @@
-//! Actions: what a client's message causes.
+//! Actions: which messages they are for, what those must hold, and what they cause.
 
-use std::time::Duration;
-
-use serde_json::Value;
 use toml::Spanned;
 
 use super::{
-    super::raw,
+    super::{
+        raw,
+        tree::{Node, Tree},
+        value::Pairs,
+        words,
+    },
     Check,
-    frames::{answer, reply},
+    frames::answer,
     include::Place,
-    source::header_name,
+    steps::{self, Moment},
 };
-use crate::{
-    frame::{Text, Vocabulary},
-    routes::{Action, Call, Exclude, Publish, Step},
-};
+use crate::routes::{Action, Condition, FieldKind, FieldPath, Required, Test};
 
 /// The actions of one endpoint, in order.
 pub(super) fn actions(check: &mut Check<'_>, place: &Place<'_>, from: usize) -> Vec<Action> {
     let mut actions: Vec<Action> = Vec::new();
     for raw in &place.part(from).actions {
-        let when = when(raw.get_ref());
-        let hides = |earlier: &Action| earlier.when.iter().all(|pair| when.contains(pair));
-        if actions.iter().any(hides) {
+        let action = action(check, place, raw);
+        if actions.iter().any(|earlier| earlier.covers(&action)) {
             let help = "the first action that fits is taken: write the narrower one first";
             check.warn(
                 raw.span(),
@@ -31,128 +29,150 @@ pub(super) fn actions(check: &mut Check<'_>, place: &Place<'_>, from: usize) -> 
                 help,
             );
         }
-        if let Some(step) = step(check, place, raw) {
-            actions.push(Action { when, step });
-        }
+        actions.push(action);
     }
     actions
 }
 
-fn when(raw: &raw::Action) -> Vec<(Box<str>, Value)> {
-    let pairs = raw.when.0.iter();
-    let pairs = pairs.map(|(key, value)| (key.get_ref().as_str().into(), value.get_ref().json()));
-    pairs.collect()
-}
-
-fn step(check: &mut Check<'_>, place: &Place<'_>, action: &Spanned<raw::Action>) -> Option<Step> {
+fn action(check: &mut Check<'_>, place: &Place<'_>, action: &Spanned<raw::Action>) -> Action {
     let raw = action.get_ref();
-    let written = [
-        raw.call.is_some(),
-        raw.publish.is_some(),
-        raw.reply.is_some() || raw.reply_text.is_some(),
-        raw.ignore.is_some(),
-    ];
-    let help = "write one of call, publish, reply, reply_text and ignore = true";
-    match written.iter().filter(|written| **written).count() {
-        0 => check.error(action.span(), "this action does nothing", help),
-        1 => {}
-        _ => check.error(action.span(), "this action does more than one thing", help),
-    }
-    if let Some(ignore) = raw.ignore.as_ref().filter(|ignore| !*ignore.get_ref()) {
-        check.error(
+    let moment = Moment {
+        place,
+        known: place.vocabulary(false, true),
+        mute: None,
+    };
+    let written = raw.steps();
+    let help = "write call, publish, reply, reply_text, or ignore = true";
+    match (&raw.ignore, steps::is_empty(&written)) {
+        (None, true) => check.error(action.span(), "this action does nothing", help),
+        (Some(ignore), _) if !*ignore.get_ref() => check.error(
             ignore.span(),
             "an action cannot be turned off like this",
             "leave the action out",
-        );
+        ),
+        (Some(ignore), false) => check.error(
+            ignore.span(),
+            "this action does something and is ignored",
+            "keep one",
+        ),
+        _ => {}
     }
-    let known = place.vocabulary(false, true);
-    match (&raw.call, &raw.publish) {
-        (Some(raw), _) => call(check, place, &known, raw).map(Step::Call),
-        (None, Some(raw)) => publish(check, &known, raw).map(Step::Publish),
-        (None, None) if raw.ignore.is_some() => Some(Step::Ignore),
-        (None, None) => {
-            let both = (raw.reply.as_ref(), raw.reply_text.as_ref());
-            reply(check, place, &known, both).map(Step::Reply)
+    let mut with_problem = moment.known.clone();
+    with_problem.problem = true;
+    if let Some(answer) = raw.on_invalid.as_ref().filter(|_| raw.require.0.is_empty()) {
+        let help = "add require = { content = \"text\" }";
+        check.error(answer.span(), "no message is invalid here", help);
+    }
+    Action {
+        when: fields(check, &raw.when, condition),
+        require: fields(check, &raw.require, required),
+        on_invalid: answer(check, place, &with_problem, raw.on_invalid.as_ref()),
+        steps: steps::steps(check, &moment, (&written, action.span())),
+    }
+}
+
+/// One thing for each field: tables in tables and dotted keys both lead into the
+/// message.
+fn fields<T>(
+    check: &mut Check<'_>,
+    raw: &Pairs<Tree>,
+    read: fn(&mut Check<'_>, FieldPath, &Tree) -> Result<T, NotHere>,
+) -> Vec<T> {
+    let mut found = Vec::new();
+    let top = raw.0.iter();
+    let mut left: Vec<(Vec<Box<str>>, &Tree)> = top
+        .rev()
+        .map(|(key, tree)| (names(key.get_ref()), tree))
+        .collect();
+    while let Some((path, tree)) = left.pop() {
+        if path.iter().any(|name| name.is_empty()) {
+            let help = "write names with a dot between them: \"data.kind\"";
+            check.error(tree.span(), "this field has no name", help);
+            continue;
+        }
+        match read(check, path.clone().into(), tree) {
+            Ok(one) => found.push(one),
+            Err(NotHere::Wrong) => {}
+            Err(NotHere::Below) => {
+                let Node::Table(pairs) = tree.get_ref() else {
+                    continue;
+                };
+                let below = pairs.iter().rev();
+                left.extend(below.map(|(key, tree)| {
+                    let path = path.iter().cloned().chain(names(key)).collect();
+                    (path, tree)
+                }));
+            }
         }
     }
+    found
 }
 
-fn call(
-    check: &mut Check<'_>,
-    place: &Place<'_>,
-    known: &Vocabulary,
-    call: &Spanned<raw::Call>,
-) -> Option<Call> {
-    let raw = call.get_ref();
-    if raw.path.is_none() {
-        let help = "add path = \"/api/notifications/{message.id}/read/\"";
-        check.error(call.span(), "this call has no path", help);
-    }
-    let path = raw.path.as_ref().and_then(|path| check.path(path, known));
-    let headers = raw.headers.0.iter().filter_map(|(name, value)| {
-        let name = header_name(check, name);
-        let value = check.text(value, known);
-        name.zip(value)
-    });
-    let headers = headers.collect();
-    let body = raw
-        .body
-        .as_ref()
-        .and_then(|body| check.template(body, place.style, known));
-    let both = (raw.reply.as_ref(), raw.reply_text.as_ref());
-    let reply = reply(check, place, known, both);
-    let on_failure = answer(check, place, known, raw.on_failure.as_ref());
-    Some(Call {
-        method: raw
-            .method
-            .as_ref()
-            .map_or(http::Method::POST, |method| method.0.clone()),
-        path: path?,
-        headers,
-        body,
-        timeout: raw.timeout.map_or(Duration::from_secs(10), |wait| wait.0),
-        reply,
-        on_failure,
-    })
+/// Why a field is nothing by itself.
+enum NotHere {
+    /// It is a table of other fields.
+    Below,
+    /// It is wrong, and that was said.
+    Wrong,
 }
 
-fn publish(
-    check: &mut Check<'_>,
-    known: &Vocabulary,
-    publish: &Spanned<raw::Publish>,
-) -> Option<Publish> {
-    let raw = publish.get_ref();
-    let kind = raw.r#type.as_ref().map(|kind| kind.get_ref().as_str());
-    if kind.is_none_or(str::is_empty) {
-        check.error(
-            publish.span(),
-            "this event has no type",
-            "add type = \"typing\"",
-        );
-    }
-    if raw.topics.is_empty() && raw.users.is_empty() {
-        let help = "add topics = [\"messages_{chat_id}\"] or users = [\"{message.to}\"]";
-        check.error(publish.span(), "this event is for nobody", help);
-    }
-    let mut texts = |list: &[Spanned<String>]| -> Vec<Text> {
-        list.iter()
-            .filter_map(|text| check.text(text, known))
-            .collect()
-    };
-    let (topics, users) = (texts(&raw.topics), texts(&raw.users));
-    let nothing = || Spanned::new(publish.span(), super::tree::Node::Table(Vec::new()));
-    let data = raw.data.clone().unwrap_or_else(nothing);
-    Some(Publish {
-        kind: kind?.into(),
-        topics,
-        users,
-        except: match raw.except {
-            Some(raw::Except::Socket) => Exclude::Socket,
-            Some(raw::Except::User) => Exclude::User,
-            None => Exclude::Nobody,
+fn names(key: &str) -> Vec<Box<str>> {
+    key.split('.').map(Box::from).collect()
+}
+
+fn condition(check: &mut Check<'_>, field: FieldPath, tree: &Tree) -> Result<Condition, NotHere> {
+    let test = match tree.get_ref() {
+        Node::Leaf(value) => Test::OneOf(vec![value.clone()]),
+        Node::List(items) if !items.is_empty() => {
+            Test::OneOf(items.iter().map(|item| item.get_ref().json()).collect())
+        }
+        Node::Table(pairs) => match &pairs[..] {
+            [(key, present)] if key == "present" => match present.get_ref() {
+                Node::Leaf(serde_json::Value::Bool(present)) => Test::Present(*present),
+                _ => return Err(NotHere::Below),
+            },
+            [] => return Err(nothing(check, tree)),
+            _ => return Err(NotHere::Below),
         },
-        ephemeral: raw.ephemeral,
-        // What sources append is compact, whatever the endpoint's spelling.
-        data: check.template(&data, crate::frame::JsonStyle::Compact, known)?,
+        Node::List(_) => return Err(nothing(check, tree)),
+    };
+    Ok(Condition { field, test })
+}
+
+fn nothing(check: &mut Check<'_>, tree: &Tree) -> NotHere {
+    let help = "write a value, a list of values, or { present = true }";
+    check.error(tree.span(), "no message fits this", help);
+    NotHere::Wrong
+}
+
+fn required(check: &mut Check<'_>, field: FieldPath, tree: &Tree) -> Result<Required, NotHere> {
+    let word = match tree.get_ref() {
+        Node::Leaf(serde_json::Value::String(word)) => word.as_str(),
+        Node::Table(pairs) if !pairs.is_empty() => return Err(NotHere::Below),
+        Node::Leaf(_) | Node::List(_) | Node::Table(_) => "",
+    };
+    let known = FieldKind::WORDS.iter().find(|(known, _)| *known == word);
+    let Some((_, kind)) = known else {
+        let names = FieldKind::WORDS.map(|(name, _)| name);
+        let help = match words::nearest(word, names) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known are: {}", names.join(", ")),
+        };
+        check.error(tree.span(), "this is not the type of a field", help);
+        return Err(NotHere::Wrong);
+    };
+    let mut field = field;
+    let mut optional = false;
+    if let Some(last) = field.last_mut()
+        && let Some(name) = last.strip_suffix('?')
+    {
+        *last = name.into();
+        optional = true;
+    }
+    let kind = *kind;
+    Ok(Required {
+        field,
+        kind,
+        optional,
     })
 }

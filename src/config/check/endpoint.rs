@@ -11,6 +11,7 @@ use super::{
     flags,
     frames::{self, Union},
     include::{Place, check_includes, included},
+    moments,
     topics_from,
 };
 use crate::{
@@ -90,14 +91,17 @@ fn place<'a>(
     Some((place, pattern))
 }
 
-/// The look-ups of an endpoint and of those it includes.
+/// The names of all answers that an endpoint and those it includes ask for at connect.
 fn lookup_names(endpoints: &[Spanned<raw::Endpoint>], own: usize) -> Vec<Arc<str>> {
     let others = included(endpoints, own);
     let all = std::iter::once(own).chain(others.into_iter().map(|(index, _)| index));
-    let names = all.flat_map(|index| &endpoints[index].get_ref().lookup.0);
-    names
-        .map(|(name, _)| name.get_ref().as_str().into())
-        .collect()
+    let names = all.flat_map(|index| {
+        let raw = endpoints[index].get_ref();
+        let lookups = raw.lookup.0.iter().map(|(name, _)| name);
+        let calls = raw.on_connect.iter();
+        lookups.chain(calls.filter_map(|call| call.get_ref().name.as_ref()))
+    });
+    names.map(|name| name.get_ref().as_str().into()).collect()
 }
 
 /// What can be included: topics, frames, actions.
@@ -128,6 +132,8 @@ fn endpoint(
     let (span, raw) = (spanned.span(), spanned.get_ref());
     check_includes(check, place.endpoints, own);
     let lookups = lookups(check, &mut place);
+    let others = included(place.endpoints, own);
+    let moments = moments::moments(check, &mut place, &others);
     let sent = gather(check, &place, &span);
     door::known_users(check, file, spanned);
     let known = place.vocabulary(false, false);
@@ -154,6 +160,7 @@ fn endpoint(
         topics: distinct(sent.topics),
         topics_from: distinct(sent.topics_from),
         actions: distinct(sent.actions),
+        moments,
     })
 }
 
@@ -215,7 +222,7 @@ fn unguarded(check: &mut Check<'_>, place: &Place<'_>, from: usize, include: &Ra
     }
 }
 
-fn distinct<T: PartialEq>(all: Vec<T>) -> Vec<T> {
+pub(super) fn distinct<T: PartialEq>(all: Vec<T>) -> Vec<T> {
     let mut distinct = Vec::with_capacity(all.len());
     for one in all {
         if !distinct.contains(&one) {
@@ -250,16 +257,21 @@ fn lookups(check: &mut Check<'_>, place: &mut Place<'_>) -> Vec<Lookup> {
     lookups
 }
 
+/// Names that templates know already.
+pub(super) fn reserved(place: &Place<'_>, name: &Arc<str>) -> bool {
+    let known = [
+        "data", "event", "user", "claims", "message", "answer", "problem", "now", "session",
+    ];
+    known.contains(&&**name) || place.params.contains(name)
+}
+
 fn lookup(
     check: &mut Check<'_>,
     place: &Place<'_>,
     name: &Arc<str>,
     raw: &Spanned<Short<raw::Lookup>>,
 ) -> Option<Lookup> {
-    let reserved = [
-        "data", "event", "user", "claims", "message", "answer", "now", "session",
-    ];
-    if reserved.contains(&&**name) || place.params.contains(name) {
+    if reserved(place, name) {
         let message = format!("`{name}` means something else in templates already");
         check.error(
             raw.span(),

@@ -49,6 +49,7 @@ impl Place<'_> {
             answer: false,
             params: self.params.clone(),
             lookups: self.lookups.clone(),
+            ..Vocabulary::default()
         }
     }
 }

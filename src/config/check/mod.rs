@@ -15,8 +15,10 @@ mod flags;
 mod frames;
 mod include;
 mod listen;
+mod moments;
 mod process;
 mod source;
+mod steps;
 mod topics_from;
 
 use std::{collections::HashSet, ops::Range, path::Path, path::PathBuf};

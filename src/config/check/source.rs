@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     rollout::Share,
-    routes::{self, Action, Step},
+    routes::{self, Endpoint, Step},
     secret::Secret,
     source::sse,
 };
@@ -41,13 +41,13 @@ pub(super) fn webhook(check: &mut Check<'_>, raw: &raw::Source) -> Option<routes
 
 /// Endpoints that send events where nothing brings any.
 pub(super) fn unfed(check: &mut Check<'_>, file: &raw::File, settings: &Settings) {
-    let publishes = |action: &Action| matches!(action.step, Step::Publish(_));
-    let mut actions = settings.endpoints.iter().flat_map(|one| &one.actions);
+    let mut steps = settings.endpoints.iter().flat_map(Endpoint::steps);
+    let publishes = steps.any(|step| matches!(step, Step::Publish(_)));
     let fed = settings.webhook.is_some()
         || settings.sse.is_some()
         || settings.channel_layer.is_some()
         || !settings.exchanges.is_empty();
-    if fed || actions.any(publishes) {
+    if fed || publishes {
         return;
     }
     let sends = |name: &str| {

@@ -83,6 +83,7 @@ impl Live {
         };
         self.subscription.sessions.hub.replace(&old, &new);
         self.deadlines.follow(endpoint);
+        self.beats.follow((&old.endpoint, endpoint), old.session);
         self.subscription.subscriber = new;
         debug!(endpoint = %endpoint.name, session = %old.session, "Session follows its changed endpoint");
         None
