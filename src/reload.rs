@@ -19,6 +19,7 @@ use crate::{
     jwks::{self, Jwks},
     listen::{self, Door},
     metrics::{Ended, Metrics},
+    redis::{Redis, Server},
     routes::{Auth, FileStatus, Method, RouteTable, Swap, Tables},
     source::{
         channel_layer::{self, ChannelLayer},
@@ -68,6 +69,8 @@ struct State {
     jwks: Option<Running<jwks::Settings, Arc<Jwks>>>,
     sse: Option<Running<sse::Settings, sse::Cursor>>,
     channel_layer: Option<Running<channel_layer::Settings, Arc<ChannelLayer>>>,
+    /// Where steps put keys, if that is not the channel layer's.
+    redis: Option<(Server, Arc<Redis>)>,
     stop: Stop,
 }
 
@@ -97,6 +100,7 @@ impl Reloader {
             jwks: None,
             sse: None,
             channel_layer: None,
+            redis: None,
             stop: started.stop.clone(),
         };
         let table = rooms.table(&started, None, &mut state);
@@ -276,6 +280,7 @@ impl Rooms {
             exchanges: settings.exchanges.iter().cloned().map(Arc::new).collect(),
             flags: settings.flags.clone(),
             jwks,
+            keys: keys(settings, state),
             spread: settings.stop.spread,
         }
     }
@@ -382,6 +387,20 @@ impl Rooms {
             }
         });
     }
+}
+
+/// Where steps put keys: a Redis of its own, which is kept while it is the same one, or
+/// the channel layer's.
+fn keys(settings: &Settings, state: &mut State) -> Option<Arc<Redis>> {
+    let running = state.redis.take();
+    state.redis = settings.redis.as_ref().map(|server| {
+        let same = running.filter(|(running, _)| running == server);
+        same.unwrap_or_else(|| (server.clone(), Redis::new(server.clone())))
+    });
+    let layer = state.channel_layer.as_ref();
+    let layer = layer.and_then(|layer| layer.handle.redis().cloned());
+    let own = state.redis.as_ref().map(|(_, redis)| redis.clone());
+    own.or(layer)
 }
 
 /// What sessions that have not seen the latest tables yet have to know.

@@ -29,6 +29,7 @@ mod reload;
 mod selftest;
 mod sessions;
 mod smuggling;
+mod steps;
 mod stream;
 mod tunnels;
 mod webhook;

@@ -89,7 +89,7 @@ fn by_line(text: &str) -> Vec<Range<usize>> {
     for line in text.split_inclusive('\n') {
         let end = start + line.len();
         if line.trim_start().starts_with('[') {
-            guarded = ["jwt", "webhook", "sse", "channel_layer"]
+            guarded = ["jwt", "webhook", "sse", "channel_layer", "redis"]
                 .iter()
                 .any(|part| line.contains(part));
         }

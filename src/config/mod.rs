@@ -18,7 +18,7 @@ mod words;
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-use crate::{admin, feed, jwks, listen, logs, routes, secret::Secret, source, upstream};
+use crate::{admin, feed, jwks, listen, logs, redis, routes, secret::Secret, source, upstream};
 
 pub use report::{Problem, Report, Severity};
 pub use restart::needs_restart;
@@ -55,6 +55,8 @@ pub struct Settings {
     pub sse: Option<source::sse::Settings>,
     /// The app's channel layer.
     pub channel_layer: Option<source::channel_layer::Settings>,
+    /// The Redis for keys, if that is not the channel layer's.
+    pub redis: Option<redis::Server>,
     /// How the process ends.
     pub stop: Stop,
     /// How logs are written.

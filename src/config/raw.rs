@@ -37,6 +37,7 @@ tables! {
         auth: Auth,
         feed: Feed,
         source: Source,
+        redis: Maybe<Redis>,
         endpoint: Vec<Spanned<Endpoint>>,
         flags: Pairs<Spanned<Short<Flag>>>,
         stop: Stop,
@@ -149,6 +150,13 @@ tables! {
         group_expiry: Maybe<Wait>,
         capacity: Option<Count>,
     }
+    Redis {
+        url: Maybe<String>,
+        username: Option<String>,
+        password_env: Maybe<String>,
+        password_file: Maybe<PathBuf>,
+        ca_file: Maybe<PathBuf>,
+    }
     Sentinel {
         nodes: Vec<Spanned<String>>,
         master: Maybe<String>,
@@ -251,6 +259,18 @@ tables! {
         on_status: Pairs<Spanned<Answer>>,
         on_failure: Maybe<Answer>,
     }
+    SetKey {
+        key: Maybe<String>,
+        value: Maybe<String>,
+        ttl: Option<Wait>,
+    }
+    DeleteKey {
+        key: Maybe<String>,
+    }
+    GroupSend {
+        group: Maybe<String>,
+        message: Option<Tree>,
+    }
     Publish {
         r#type: Maybe<String>,
         topics: Vec<Spanned<String>>,
@@ -327,6 +347,9 @@ macro_rules! moments {
 moments! {
     Steps {
         call: Maybe<Call>,
+        set_key: Maybe<SetKey>,
+        delete_key: Maybe<DeleteKey>,
+        group_send: Maybe<GroupSend>,
         publish: Maybe<Publish>,
         reply: Option<Tree>,
         reply_text: Maybe<String>,

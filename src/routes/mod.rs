@@ -21,6 +21,7 @@ use crate::{
     auth::{TokenSources, Verifier},
     event::Offset,
     jwks::Jwks,
+    redis::Redis,
     upstream::Upstream,
 };
 
@@ -32,7 +33,7 @@ pub use exchange::{Exchange, Happening, Name, Needs, Statuses};
 pub use exclusion::{Exclusion, Exclusions, LeftOut};
 pub use pattern::PathPattern;
 pub use status::FileStatus;
-pub use step::{Call, Every, Exclude, Moments, OnConnect, Publish, Reply, Step};
+pub use step::{Call, Every, Exclude, GroupSend, Moments, OnConnect, Publish, Reply, SetKey, Step};
 pub use topics_from::{Each, Nowhere, TopicsFrom};
 pub use trust::{NotANetwork, Trusted};
 
@@ -133,6 +134,8 @@ pub struct RouteTable {
     pub jwks: Option<Arc<Jwks>>,
     /// Sessions that have to go are sent home at moments within this time.
     pub spread: Duration,
+    /// Where steps put keys.
+    pub keys: Option<Arc<Redis>>,
 }
 
 /// The moment at which a table came into force, for sessions that did not look.

@@ -14,6 +14,12 @@ use crate::{
 pub enum Step {
     /// Asks the app to do it. Later steps may speak of the `{answer}`.
     Call(Box<Call>),
+    /// Writes a key in Redis.
+    SetKey(Box<SetKey>),
+    /// Takes a key out of Redis.
+    DeleteKey(Text),
+    /// Sends a message to a group of the app's channel layer.
+    GroupSend(Box<GroupSend>),
     /// Puts an event on the feed.
     Publish(Box<Publish>),
     /// Answers this socket.
@@ -50,6 +56,26 @@ impl Call {
             None => self.on_failure.as_ref(),
         }
     }
+}
+
+/// A key in Redis, and what is written into it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetKey {
+    /// The key.
+    pub key: Text,
+    /// Its value, a string.
+    pub value: Text,
+    /// After this long it is gone by itself.
+    pub ttl: Option<Duration>,
+}
+
+/// What the app's own `group_send` would do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupSend {
+    /// The group.
+    pub group: Text,
+    /// The message, an object with a `type`.
+    pub message: Template,
 }
 
 /// An event made at a moment of a session.

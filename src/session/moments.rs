@@ -96,7 +96,7 @@ fn denied(failed: Failed) -> Denied {
     let why = failed.to_string();
     match failed {
         Failed::Refused(status) => Denied::by(status).unwrap_or(Denied::Unknown(why)),
-        Failed::Missing(_) => Denied::NotPermitted(why),
+        Failed::Missing(_) | Failed::Unusable(_) => Denied::NotPermitted(why),
         Failed::Unanswered(_) | Failed::Unavailable(_) => Denied::Unknown(why),
     }
 }

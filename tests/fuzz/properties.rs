@@ -116,6 +116,7 @@ fn everything() -> Vocabulary {
         client: true,
         message: true,
         answer: true,
+        problem: true,
         params: vec!["chat_id".into()],
         lookups: vec!["me".into()],
     }

@@ -119,6 +119,7 @@ async fn fetch(settings: &jwks::Settings, metrics: &Arc<Metrics>) -> String {
 fn table(settings: Settings, metrics: Arc<Metrics>) -> RouteTable {
     RouteTable {
         exchanges: settings.exchanges.into_iter().map(Arc::new).collect(),
+        keys: None,
         generation: 1,
         swaps: Vec::new(),
         app: Upstream::new(settings.app, metrics),

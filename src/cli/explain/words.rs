@@ -69,6 +69,9 @@ pub(super) fn steps(steps: &[Step]) -> String {
 fn step(step: &Step) -> String {
     match step {
         Step::Call(call) => format!("calls {} {}", call.method, call.path.source()),
+        Step::SetKey(set) => format!("sets the key {}", set.key.source()),
+        Step::DeleteKey(key) => format!("deletes the key {}", key.source()),
+        Step::GroupSend(send) => format!("sends to the group {}", send.group.source()),
         Step::Publish(publish) => format!("publishes {}", publish.kind),
         Step::Reply(_) => "replies".to_owned(),
     }

@@ -1,6 +1,6 @@
 //! `[source.channel_layer]`: the Redis that Django Channels already uses.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use toml::Spanned;
 
@@ -43,7 +43,10 @@ pub(super) fn channel_layer(check: &mut Check<'_>, raw: &raw::Source) -> Option<
 fn hosts(check: &mut Check<'_>, raw: &raw::ChannelLayer) -> Vec<Server> {
     let authorities = raw.ca_file.as_ref().and_then(|path| check.file(path));
     let authorities: Option<Arc<[u8]>> = authorities.map(Into::into);
-    let password = password(check, raw);
+    let password = password(
+        check,
+        (raw.password_env.as_ref(), raw.password_file.as_ref()),
+    );
     let servers = servers(check, raw).into_iter();
     servers
         .map(|server| {
@@ -81,7 +84,7 @@ fn servers(check: &mut Check<'_>, raw: &raw::ChannelLayer) -> Vec<Server> {
     }
 }
 
-fn server(check: &mut Check<'_>, url: &Spanned<String>) -> Option<Server> {
+pub(super) fn server(check: &mut Check<'_>, url: &Spanned<String>) -> Option<Server> {
     match Server::parse(url.get_ref()) {
         Ok(server) => {
             if server.has_password() {
@@ -133,10 +136,12 @@ fn by_sentinel(check: &mut Check<'_>, sentinel: &Spanned<raw::Sentinel>) -> Opti
     }))
 }
 
-fn password(check: &mut Check<'_>, raw: &raw::ChannelLayer) -> Option<Secret> {
-    let named = raw.password_env.as_ref();
+/// A password by its variable or its file.
+pub(super) fn password(
+    check: &mut Check<'_>,
+    (named, read): (Option<&Spanned<String>>, Option<&Spanned<PathBuf>>),
+) -> Option<Secret> {
     let named = named.and_then(|name| check.variable(name));
-    let read = raw.password_file.as_ref();
     let read = read.and_then(|path| source::secret_file(check, path));
     named.or(read).map(Secret::new)
 }

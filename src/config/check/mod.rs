@@ -17,6 +17,7 @@ mod include;
 mod listen;
 mod moments;
 mod process;
+mod redis;
 mod source;
 mod steps;
 mod topics_from;
@@ -50,10 +51,24 @@ pub(super) struct Check<'a> {
     seen: HashSet<(usize, usize)>,
     /// The `include` on whose behalf the parts of another endpoint are read.
     behalf: Option<Range<usize>>,
+    /// Whether there is a Redis for keys, and a channel layer.
+    has: Has,
+}
+
+/// What other tables of the file have to do with steps.
+#[derive(Clone, Copy, Default)]
+struct Has {
+    redis: bool,
+    layer: bool,
 }
 
 /// Translates a file.
 pub(super) fn settings(check: &mut Check<'_>, file: &raw::File, over: &Overrides) -> Settings {
+    let layer = file.source.channel_layer.is_some();
+    check.has = Has {
+        redis: layer || file.redis.is_some(),
+        layer,
+    };
     let (auth, jwks) = auth::auth(check, &file.auth);
     let settings = Settings {
         listen: listen::listen(check, &file.listen, over),
@@ -69,6 +84,7 @@ pub(super) fn settings(check: &mut Check<'_>, file: &raw::File, over: &Overrides
         feed: process::feed(&file.feed),
         sse: source::sse(check, &file.source),
         channel_layer: channel_layer::channel_layer(check, &file.source),
+        redis: redis::redis(check, file.redis.as_ref()),
         stop: process::stop(check, &file.stop),
         log: process::log(check, &file.log),
     };
@@ -95,6 +111,7 @@ impl<'a> Check<'a> {
             hurt,
             seen: HashSet::new(),
             behalf: None,
+            has: Has::default(),
         }
     }
 

@@ -129,7 +129,7 @@ fn every(check: &mut Check<'_>, place: &Place<'_>, from: usize) -> Vec<Every> {
 
 fn nothing(check: &mut Check<'_>, written: &super::raw::Steps, span: &std::ops::Range<usize>) {
     if steps::is_empty(written) {
-        let help = "write a call or publish";
+        let help = "write a call, set_key, delete_key, group_send or publish";
         check.error(span.clone(), "nothing is done here", help);
     }
 }

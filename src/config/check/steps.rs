@@ -7,7 +7,11 @@ use http::StatusCode;
 use toml::Spanned;
 
 use super::{
-    super::{raw, tree::Node, value::Pairs},
+    super::{
+        raw,
+        tree::{Node, Tree},
+        value::Pairs,
+    },
     Check,
     frames::{answer, reply},
     include::Place,
@@ -15,7 +19,7 @@ use super::{
 };
 use crate::{
     frame::{JsonStyle, Text, Vocabulary},
-    routes::{Call, Exclude, Publish, Reply, Step},
+    routes::{Call, Exclude, GroupSend, Publish, Reply, SetKey, Step},
 };
 
 /// Where a table of steps stands.
@@ -41,6 +45,19 @@ pub(super) fn steps(
         known.answer = true;
         steps.extend(call(check, moment, &known, raw).map(|call| Step::Call(Box::new(call))));
     }
+    if let Some(raw) = &raw.set_key {
+        let set = set_key(check, &known, raw);
+        steps.extend(set.map(|set| Step::SetKey(Box::new(set))));
+    }
+    if let Some(raw) = &raw.delete_key {
+        in_redis(check, raw.span());
+        let key = needed(check, (raw.get_ref().key.as_ref(), raw.span()), KEY, &known);
+        steps.extend(key.map(Step::DeleteKey));
+    }
+    if let Some(raw) = &raw.group_send {
+        let send = group_send(check, &known, raw);
+        steps.extend(send.map(|send| Step::GroupSend(Box::new(send))));
+    }
     if let Some(raw) = &raw.publish {
         let publish = publish(check, &known, raw);
         steps.extend(publish.map(|publish| Step::Publish(Box::new(publish))));
@@ -52,7 +69,13 @@ pub(super) fn steps(
 
 /// Whether nothing at all is written.
 pub(super) fn is_empty(raw: &raw::Steps) -> bool {
-    raw.call.is_none() && raw.publish.is_none() && raw.reply.is_none() && raw.reply_text.is_none()
+    raw.call.is_none()
+        && raw.set_key.is_none()
+        && raw.delete_key.is_none()
+        && raw.group_send.is_none()
+        && raw.publish.is_none()
+        && raw.reply.is_none()
+        && raw.reply_text.is_none()
 }
 
 /// What the client is sent where it cannot be sent anything, or sent twice.
@@ -131,6 +154,76 @@ fn on_status(
         replies.extend(known_status.zip(answer(check, place, known, Some(raw))));
     }
     replies
+}
+
+/// What is said where a text is missing, and the way out.
+type Lack = (&'static str, &'static str);
+
+const KEY: Lack = ("this has no key", "add key = \"presence:{user.id}\"");
+const VALUE: Lack = ("this key has no value", "add value = \"1\"");
+const GROUP: Lack = ("this has no group", "add group = \"chat_{chat_id}\"");
+
+fn needed(
+    check: &mut Check<'_>,
+    (text, span): (Option<&Spanned<String>>, Range<usize>),
+    (lack, help): Lack,
+    known: &Vocabulary,
+) -> Option<Text> {
+    if text.is_none_or(|text| text.get_ref().is_empty()) {
+        check.error(span, lack, help);
+        return None;
+    }
+    check.text(text?, known)
+}
+
+fn in_redis(check: &mut Check<'_>, span: Range<usize>) {
+    if !check.has.redis {
+        let help = "add [redis] with url = \"redis://127.0.0.1:6379/0\", or [source.channel_layer]";
+        check.error(span, "there is no Redis for this key", help);
+    }
+}
+
+fn set_key(
+    check: &mut Check<'_>,
+    known: &Vocabulary,
+    set: &Spanned<raw::SetKey>,
+) -> Option<SetKey> {
+    let (raw, span) = (set.get_ref(), set.span());
+    in_redis(check, span.clone());
+    let key = needed(check, (raw.key.as_ref(), span.clone()), KEY, known);
+    let value = needed(check, (raw.value.as_ref(), span), VALUE, known);
+    Some(SetKey {
+        key: key?,
+        value: value?,
+        ttl: raw.ttl.map(|time| time.0),
+    })
+}
+
+fn group_send(
+    check: &mut Check<'_>,
+    known: &Vocabulary,
+    send: &Spanned<raw::GroupSend>,
+) -> Option<GroupSend> {
+    let (raw, span) = (send.get_ref(), send.span());
+    if !check.has.layer {
+        let help = "add [source.channel_layer] with the app's CHANNEL_LAYERS";
+        check.error(span.clone(), "there is no channel layer to send to", help);
+    }
+    let group = needed(check, (raw.group.as_ref(), span.clone()), GROUP, known);
+    let typed = |tree: &Tree| match tree.get_ref() {
+        Node::Table(pairs) => pairs.iter().any(|(key, _)| key == "type" || key == "..."),
+        Node::Leaf(_) | Node::List(_) => false,
+    };
+    if !raw.message.as_ref().is_some_and(typed) {
+        let help = "add message = { type = \"chat.message\", text = \"{message.text}\" }";
+        check.error(span, "no consumer takes a message without a type", help);
+    }
+    let message = raw.message.as_ref();
+    let message = message.and_then(|tree| check.template(tree, JsonStyle::Compact, known));
+    Some(GroupSend {
+        group: group?,
+        message: message?,
+    })
 }
 
 fn publish(

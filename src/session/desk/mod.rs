@@ -3,6 +3,7 @@
 
 mod call;
 mod publish;
+mod redis;
 
 use std::sync::Arc;
 
@@ -64,6 +65,9 @@ pub(super) enum Failed {
     /// What is to be filled in is not there.
     #[error("{0}")]
     Missing(#[from] Missing),
+    /// What was filled in is not what it has to be.
+    #[error("{0}")]
+    Unusable(String),
     /// Where it was to be put takes nothing at the moment.
     #[error("{0}")]
     Unavailable(String),
@@ -76,6 +80,7 @@ impl Failed {
             Self::Refused(_) => "refused",
             Self::Unanswered(_) => "failed",
             Self::Missing(_) => "missing_value",
+            Self::Unusable(_) => "unusable_value",
             Self::Unavailable(_) => "unavailable",
         }
     }
@@ -158,6 +163,9 @@ impl Desk {
         };
         let result = match step {
             Step::Call(call) => return self.call(call, said, done).await,
+            Step::SetKey(set) => self.set_key(set, said).await,
+            Step::DeleteKey(key) => self.delete_key(key, said).await,
+            Step::GroupSend(send) => self.group_send(send, said).await,
             Step::Publish(publish) => self.publish(publish, said).await,
             Step::Reply(reply) => {
                 done.reply = self.reply(reply, said);
