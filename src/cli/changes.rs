@@ -60,7 +60,17 @@ fn keys(old: &Endpoint, new: &Endpoint) -> Vec<&'static str> {
         ("lookup", old.lookups != new.lookups),
         ("topics", old.topics != new.topics),
         ("frames", old.frames != new.frames),
+        ("except", old.except != new.except),
         ("actions", old.actions != new.actions),
+        (
+            "on_connect",
+            old.moments.on_connect != new.moments.on_connect,
+        ),
+        (
+            "on_disconnect",
+            old.moments.on_disconnect != new.moments.on_disconnect,
+        ),
+        ("every", old.moments.every != new.moments.every),
         ("welcome", old.welcome != new.welcome),
         ("on_invalid_json", old.invalid_json != new.invalid_json),
         ("refuse", old.refuse != new.refuse),
@@ -84,6 +94,11 @@ fn tables(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("auth", auth_differs(old, new)),
         ("source.webhook", hooks_differ(old, new)),
         ("source.sse", old.sse != new.sse),
+        (
+            "source.channel_layer",
+            old.channel_layer != new.channel_layer,
+        ),
+        ("redis", old.redis != new.redis),
         ("flags", old.flags != new.flags),
         ("stop", old.stop != new.stop),
     ])

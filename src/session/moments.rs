@@ -80,7 +80,7 @@ async fn connect(mut desk: Desk) -> Result<(Arc<Client>, Here), Denied> {
     for one in &endpoint.moments.on_connect {
         let done = desk.at("on_connect", &one.steps).await;
         if let Some(failed) = done.failed {
-            return Err(denied(failed));
+            return Err(denied(&failed));
         }
         if let (Some(name), Some(answer)) = (&one.name, done.answer) {
             let client = Arc::make_mut(&mut desk.client);
@@ -92,10 +92,10 @@ async fn connect(mut desk: Desk) -> Result<(Arc<Client>, Here), Denied> {
     Ok((desk.client, here))
 }
 
-fn denied(failed: Failed) -> Denied {
+fn denied(failed: &Failed) -> Denied {
     let why = failed.to_string();
     match failed {
-        Failed::Refused(status) => Denied::by(status).unwrap_or(Denied::Unknown(why)),
+        Failed::Refused(status) => Denied::by(*status).unwrap_or(Denied::Unknown(why)),
         Failed::Missing(_) | Failed::Unusable(_) => Denied::NotPermitted(why),
         Failed::Unanswered(_) | Failed::Unavailable(_) => Denied::Unknown(why),
     }

@@ -79,6 +79,22 @@ on_disconnect = [{ call = { path = "/left/{status}" } }]
 }
 
 #[tokio::test]
+async fn on_the_app_leg_the_app_does_it_all() {
+    let more = r#"
+rollout = "off"
+on_connect = [{ call = { path = "/came" } }]
+on_disconnect = [{ call = { path = "/left" } }]
+"#;
+    let stage = Stage::with(app().await, "", &endpoint(more)).await;
+    // The app is no WebSocket server: it answers as to any request.
+    let target = as_user("/ws/chat/", 1);
+    assert_eq!(stage.refused(&target, &[]).await, 200);
+    let relayed = "outrigger_sessions{leg=\"app\"}";
+    stage.outrigger.metric_becomes(relayed, 0.0).await;
+    assert_eq!(called(&stage), [target]);
+}
+
+#[tokio::test]
 async fn what_comes_again_and_again_never_overlaps_itself() {
     let every =
         "every = [{ interval = \"20ms\", call = { path = \"/beat\", reply = { beat = true } } }]";

@@ -105,6 +105,20 @@ async fn who_goes_before_it_is_let_in_is_said_to_have_left() {
     assert_eq!(connection.request().await.target(), "/left/1");
 }
 
+/// More than are called for at the same time.
+#[tokio::test]
+async fn a_crowd_that_is_cut_off_at_once_is_said_to_have_left_one_by_one() {
+    let stage = Stage::with(app().await, "", &endpoint(LEAVES)).await;
+    let mut sockets = Vec::new();
+    for user in 1..=200 {
+        sockets.push(stage.open("/ws/chat", user).await);
+    }
+    for socket in sockets {
+        reset(socket).await;
+    }
+    left(&stage, &(1..=200).collect::<Vec<_>>()).await;
+}
+
 #[tokio::test]
 async fn a_reload_changes_what_is_done_for_those_who_are_here() {
     let stage = Stage::with(app().await, "", &endpoint(LEAVES)).await;

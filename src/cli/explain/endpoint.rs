@@ -8,7 +8,7 @@ use super::{Lines, client, request::Asked, words};
 use crate::{
     frame::Text,
     rollout::Leg,
-    routes::{Endpoint, Permit, RouteTable},
+    routes::{Endpoint, Permit, RouteTable, Step},
     session::{
         Who,
         preview::{Admitted, TurnedAway, feed_leg},
@@ -87,7 +87,10 @@ fn decided(endpoint: &Endpoint, client: (Who, bool), params: Params, asked: &Ask
     }
     lines.extend(topics.into_iter().map(|topic| ("topic", topic)));
     lines.extend(said(endpoint));
-    lines.push(("result", match questions.is_empty() {
+    let connect = endpoint.moments.on_connect.iter();
+    let mut connect = connect.flat_map(|one| &one.steps);
+    let is_asked = !questions.is_empty() || connect.any(|step| matches!(step, Step::Call(_)));
+    lines.push(("result", match !is_asked {
         true => "connected, served from the feed".into(),
         false => format!(
             "connected and served from the feed if the app answers 2xx; {} on 401, {} on another 4xx",
@@ -108,6 +111,22 @@ fn permit(endpoint: &Endpoint) -> String {
         }
         Permit::Ask { path, .. } => format!("the app answers GET {} with 2xx", path.source()),
     }
+}
+
+/// What is done when clients say nothing.
+fn moments(endpoint: &Endpoint) -> Lines {
+    let moments = &endpoint.moments;
+    let connect = moments.on_connect.iter();
+    let mut lines: Lines = connect
+        .map(|one| ("on connect", words::steps(&one.steps)))
+        .collect();
+    for every in &moments.every {
+        let text = format!("every {:?}: {}", every.interval, words::steps(&every.steps));
+        lines.push(("while open", text));
+    }
+    let leave = moments.on_disconnect.iter();
+    lines.extend(leave.map(|steps| ("on leaving", words::steps(steps))));
+    lines
 }
 
 /// Topics as they are written, and the rest.
@@ -133,6 +152,7 @@ fn said(endpoint: &Endpoint) -> Lines {
     for action in &endpoint.actions {
         lines.push(("action", words::action(action)));
     }
+    lines.extend(moments(endpoint));
     let refuse = &endpoint.refuse;
     let refusals = format!(
         "{} without a token, {} with a bad one, {} where not permitted",
