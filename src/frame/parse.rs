@@ -197,7 +197,8 @@ impl<'a> Reader<'a> {
         let (name, place) = self.word();
         if name.is_empty() {
             let message = "there is nothing to compare with: write a reference or a value of JSON";
-            return Err(fault(place.start..place.start + 1, message));
+            let first = self.rest().chars().next().map_or(0, char::len_utf8);
+            return Err(fault(place.start..place.start + first, message));
         }
         Reference::parse(name, self.known).map_err(|message| fault(place, message))
     }
