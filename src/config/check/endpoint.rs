@@ -11,8 +11,7 @@ use super::{
     flags,
     frames::{self, Union},
     include::{Place, check_includes, included},
-    moments,
-    topics_from,
+    moments, topics_from,
 };
 use crate::{
     frame::{JsonStyle, Text},
