@@ -28,11 +28,13 @@ pub(crate) enum Example {
     FastApi,
 }
 
-/// What the Django example runs under.
+/// What an example runs under; FastAPI has uvicorn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Server {
     Daphne,
     Uvicorn,
+    /// uvicorn with two processes, each with sockets and memory of its own.
+    TwoWorkers,
 }
 
 /// Which channel layer the Django example has.
@@ -56,7 +58,6 @@ impl Layer {
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(crate) example: Example,
-    /// Of the Django example; FastAPI has uvicorn.
     pub(crate) server: Server,
     /// Of the Django example: the layer, and Redis' URL. Else it is in memory.
     pub(crate) layer: Option<(Layer, String)>,
@@ -155,7 +156,7 @@ impl App {
                 .args(["-m", "daphne", "-v", "0", "-u"])
                 .arg(self.place.socket())
                 .arg("backend.asgi:application"),
-            (Example::Django, Server::Uvicorn) => command
+            (Example::Django, Server::Uvicorn | Server::TwoWorkers) => command
                 .args(["-m", "uvicorn", "--log-level", "warning", "--uds"])
                 .arg(self.place.socket())
                 .arg("backend.asgi:application"),
@@ -164,6 +165,9 @@ impl App {
                 .arg(self.place.socket())
                 .arg("backend.main:app"),
         };
+        if self.setting.server == Server::TwoWorkers {
+            command.args(["--workers", "2"]);
+        }
         let server = command
             .stdout(Stdio::null())
             .stderr(log.expect("a log file"))
@@ -227,6 +231,10 @@ impl App {
 
 impl Drop for App {
     fn drop(&mut self) {
+        if self.server.is_some() && self.setting.server == Server::TwoWorkers {
+            // Killed, it would leave its workers behind.
+            return self.stop();
+        }
         let Some(server) = &mut self.server else {
             return;
         };
