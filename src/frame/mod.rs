@@ -9,6 +9,7 @@
 mod compile;
 mod expression;
 mod moment;
+mod online;
 mod parse;
 mod piece;
 mod scope;
@@ -19,6 +20,7 @@ use std::{ops::Range, time::SystemTime};
 
 use serde_json::Value;
 
+pub use online::{Online, Roster};
 pub use scope::{Client, Reference, Scope, Vocabulary};
 pub use style::JsonStyle;
 pub use text::{Missing, Text};

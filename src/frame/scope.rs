@@ -10,7 +10,11 @@ use std::{borrow::Cow, fmt, sync::Arc, time::SystemTime};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{expression::quoted, moment::Moment};
+use super::{
+    expression::quoted,
+    moment::Moment,
+    online::{Online, Roster},
+};
 use crate::event::{Event, SessionName, UserId};
 
 /// The client a session belongs to, as templates see it.
@@ -28,6 +32,8 @@ pub struct Client {
     pub params: Vec<(Arc<str>, Value)>,
     /// Answers of the app to the endpoint's look-ups, by name.
     pub lookups: Map<String, Value>,
+    /// Who is online under its key, where that is counted.
+    pub online: Option<Online>,
 }
 
 /// The values in reach while something is rendered.
@@ -60,6 +66,8 @@ pub struct Vocabulary {
     pub answer: bool,
     /// `{problem}`.
     pub problem: bool,
+    /// `{online}`, `{online.count}`.
+    pub online: bool,
     /// Path parameters by name.
     pub params: Vec<Arc<str>>,
     /// Look-ups by name.
@@ -78,6 +86,8 @@ impl Vocabulary {
             (self.client, "session.id"),
             (self.message, "message"),
             (self.answer, "answer"),
+            (self.online, "online"),
+            (self.online, "online.count"),
             (true, "now"),
             (self.problem, "problem"),
         ];
@@ -100,6 +110,7 @@ enum Root {
     SessionId,
     Message,
     Answer,
+    Online(Roster),
     Now(Moment),
     Problem,
     Param(Arc<str>),
@@ -157,6 +168,10 @@ impl Reference {
             Root::EventId => quoted(scope.event?.id.as_str()),
             Root::EventType => quoted(scope.event?.kind.as_str()),
             Root::SessionId => quoted(&scope.client?.session?.to_string()),
+            Root::Online(what) => {
+                let online = scope.client?.online.as_ref()?;
+                Some(online.ask(*what).to_string().into())
+            }
             Root::Now(form) => {
                 let now = scope.now.unwrap_or_else(SystemTime::now);
                 Some(form.write(now).into())
@@ -186,6 +201,7 @@ impl Reference {
             | Root::EventId
             | Root::EventType
             | Root::SessionId
+            | Root::Online(_)
             | Root::Now(_)
             | Root::Problem => None,
         }
@@ -205,6 +221,8 @@ impl Vocabulary {
             "session" if self.client && only(path, "id") => Some(Root::SessionId),
             "message" if self.message => Some(Root::Message),
             "answer" if self.answer => Some(Root::Answer),
+            "online" if self.online && path.is_empty() => Some(Root::Online(Roster::List)),
+            "online" if self.online && only(path, "count") => Some(Root::Online(Roster::Count)),
             "now" => Moment::named(path).map(Root::Now),
             "problem" if self.problem && path.is_empty() => Some(Root::Problem),
             _ if path.is_empty() && named(&self.params).is_some() => {

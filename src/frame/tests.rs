@@ -17,6 +17,7 @@ pub(super) fn everything() -> Vocabulary {
         message: true,
         answer: true,
         problem: true,
+        online: true,
         params: vec!["chat_id".into()],
         lookups: vec!["me".into()],
     }
@@ -48,6 +49,10 @@ pub(super) fn client() -> Client {
             .as_object()
             .cloned()
             .unwrap(),
+        online: Some(Online::new(|what| match what {
+            Roster::List => json!([42, "zoe"]),
+            Roster::Count => json!(3),
+        })),
     }
 }
 
@@ -96,6 +101,15 @@ fn the_moment_the_session_and_the_answer_have_names() {
     assert_eq!(
         render(&tree, JsonStyle::Compact, "{}"),
         r#"["1970-01-01T00:00:01.500000Z",1,"000000000000000000000000000000a1",9,{"id":9}]"#
+    );
+}
+
+#[test]
+fn who_is_online_is_asked_where_it_is_spoken_of() {
+    let tree = json!({"users": "{online}", "text": "{online.count} are here"});
+    assert_eq!(
+        render(&tree, JsonStyle::Python, "{}"),
+        r#"{"users": [42, "zoe"], "text": "3 are here"}"#
     );
 }
 

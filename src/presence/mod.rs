@@ -52,13 +52,29 @@ pub enum Entered {
     Full,
 }
 
+/// A socket that comes in.
+#[derive(Clone, Debug)]
+pub struct Arrival<'a, P> {
+    /// Its user, as the app writes it, if it is anybody.
+    pub user: Option<&'a Value>,
+    /// Where it comes in.
+    pub endpoint: &'a Arc<str>,
+    /// With whom it is told, if it is the first.
+    pub party: P,
+}
+
 /// What is to be done for a member.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next<P> {
     /// Tell that it is online.
     Online(P),
     /// Tell that it is offline.
-    Offline(P),
+    Offline {
+        /// With whom: its last socket.
+        party: P,
+        /// Where it had come online.
+        endpoint: Arc<str>,
+    },
     /// Ask again at that time.
     Wait(Instant),
     /// Nothing, until somebody is called for again.
@@ -98,9 +114,9 @@ impl<P> Default for Presence<P> {
 }
 
 impl<P> Presence<P> {
-    /// A socket of a member comes in; `user` as the app writes it, if it is anybody.
-    pub fn enter(&self, seat: &Seat, user: Option<&Value>, party: P) -> Entered {
-        self.lock().enter(seat, user, party)
+    /// A socket of a member comes in.
+    pub fn enter(&self, seat: &Seat, arrival: Arrival<'_, P>) -> Entered {
+        self.lock().enter(seat, arrival)
     }
 
     /// A socket that had come in leaves, and the member may be back until then. Says

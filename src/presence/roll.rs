@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Entered, Listed, Member, Next, Seat, Shown};
+use super::{Arrival, Entered, Listed, Member, Next, Seat, Shown};
 
 /// Members that have left and are not done with, at most: what a flood of short visits
 /// may cost. Whoever comes in beyond that is not counted.
@@ -39,6 +39,8 @@ struct Key<P> {
 struct Attendance<P> {
     /// Its place among those who are online.
     number: u64,
+    /// Where it came online.
+    endpoint: Arc<str>,
     sockets: usize,
     /// The last that was told of it is that it is online.
     told: bool,
@@ -61,7 +63,7 @@ impl<P> Roll<P> {
     }
 
     /// A socket of a member comes in.
-    pub(super) fn enter(&mut self, seat: &Seat, user: Option<&Value>, party: P) -> Entered {
+    pub(super) fn enter(&mut self, seat: &Seat, arrival: Arrival<'_, P>) -> Entered {
         let full = self.absent >= MAX_ABSENT;
         let key = self.keys.entry(seat.key.clone()).or_insert_with(Key::new);
         let there = key.members.get_mut(&seat.member);
@@ -84,9 +86,10 @@ impl<P> Roll<P> {
                 false => Entered::Also,
             };
         }
-        member.first = Some(party);
+        member.first = Some(arrival.party);
         member.number = self.next;
-        key.online.insert(self.next, user.cloned());
+        member.endpoint = arrival.endpoint.clone();
+        key.online.insert(self.next, arrival.user.cloned());
         self.next += 1;
         match std::mem::replace(&mut member.seen_to, true) {
             true => Entered::Waits,
@@ -133,7 +136,8 @@ impl<P> Roll<P> {
             Some((_, party)) => {
                 member.told = false;
                 key.online.remove(&member.number);
-                Next::Offline(party)
+                let endpoint = member.endpoint.clone();
+                Next::Offline { party, endpoint }
             }
             None => {
                 key.members.remove(&seat.member);
@@ -214,6 +218,7 @@ impl<P> Default for Attendance<P> {
     fn default() -> Self {
         Self {
             number: 0,
+            endpoint: Arc::default(),
             sockets: 0,
             told: false,
             seen_to: false,

@@ -19,7 +19,12 @@ fn seat(user: u64) -> Seat {
 }
 
 fn enter(presence: &Presence<u64>, user: u64, party: u64) -> Entered {
-    presence.enter(&seat(user), Some(&json!(user)), party)
+    let arrival = Arrival {
+        user: Some(&json!(user)),
+        endpoint: &"here".into(),
+        party,
+    };
+    presence.enter(&seat(user), arrival)
 }
 
 fn leave(presence: &Presence<u64>, user: u64, party: u64) -> bool {
@@ -28,6 +33,11 @@ fn leave(presence: &Presence<u64>, user: u64, party: u64) -> bool {
 
 fn next(presence: &Presence<u64>, user: u64) -> Next<u64> {
     presence.next(&seat(user), false)
+}
+
+fn offline(party: u64) -> Next<u64> {
+    let endpoint = "here".into();
+    Next::Offline { party, endpoint }
 }
 
 fn online(presence: &Presence<u64>) -> Vec<u64> {
@@ -54,7 +64,7 @@ async fn two_tabs_are_one_online_and_one_offline_after_the_grace() {
     assert_eq!(next(&presence, 7), Next::Wait(until));
     assert_eq!(online(&presence), [7]);
     tokio::time::advance(GRACE).await;
-    assert_eq!(next(&presence, 7), Next::Offline(2));
+    assert_eq!(next(&presence, 7), offline(2));
     assert_eq!(online(&presence), [0; 0]);
     assert_eq!(next(&presence, 7), Next::Done);
     assert_eq!(presence.show(9), (0, Vec::new()));
@@ -91,7 +101,7 @@ async fn an_online_waits_until_the_offline_before_it_is_told() {
     let presence = settled();
     leave(&presence, 7, 1);
     tokio::time::advance(GRACE).await;
-    assert_eq!(next(&presence, 7), Next::Offline(1));
+    assert_eq!(next(&presence, 7), offline(1));
     // The steps take their time, and the user comes and goes meanwhile.
     assert_eq!(enter(&presence, 7, 2), Entered::Waits);
     assert_eq!(online(&presence), [7]);
@@ -100,7 +110,7 @@ async fn an_online_waits_until_the_offline_before_it_is_told() {
     assert!(!leave(&presence, 7, 5));
     tokio::time::advance(GRACE).await;
     assert_eq!(next(&presence, 7), Next::Online(2));
-    assert_eq!(next(&presence, 7), Next::Offline(5));
+    assert_eq!(next(&presence, 7), offline(5));
     assert_eq!(next(&presence, 7), Next::Done);
 }
 
@@ -111,7 +121,7 @@ async fn a_visit_that_ends_before_it_is_told_is_told_all_the_same() {
     assert!(!leave(&presence, 7, 1));
     tokio::time::advance(GRACE).await;
     assert_eq!(next(&presence, 7), Next::Online(1));
-    assert_eq!(next(&presence, 7), Next::Offline(1));
+    assert_eq!(next(&presence, 7), offline(1));
     assert_eq!(next(&presence, 7), Next::Done);
 }
 
@@ -119,7 +129,7 @@ async fn a_visit_that_ends_before_it_is_told_is_told_all_the_same() {
 async fn a_hurry_ends_every_grace() {
     let presence = settled();
     leave(&presence, 7, 1);
-    assert_eq!(presence.next(&seat(7), true), Next::Offline(1));
+    assert_eq!(presence.next(&seat(7), true), offline(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,7 +143,12 @@ async fn users_are_listed_as_the_app_writes_them_each_once_and_sockets_are_count
             key: "room".into(),
             member: Member::Socket(SessionId(number as u64)),
         };
-        presence.enter(&seat, Some(user).filter(|user| !user.is_null()), ());
+        let arrival = Arrival {
+            user: Some(user).filter(|user| !user.is_null()),
+            endpoint: &"here".into(),
+            party: (),
+        };
+        presence.enter(&seat, arrival);
     }
     let listed = presence.list("room");
     assert_eq!(
@@ -229,7 +244,7 @@ impl World {
         let told = &mut self.told[user as usize];
         match next(&self.presence, user) {
             Next::Online(_) => told.push("online"),
-            Next::Offline(_) => told.push("offline"),
+            Next::Offline { .. } => told.push("offline"),
             Next::Wait(_) => {}
             Next::Done => self.seen_to[user as usize] = false,
         }

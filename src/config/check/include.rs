@@ -46,7 +46,6 @@ impl Place<'_> {
             event,
             client: true,
             message,
-            answer: false,
             params: self.params.clone(),
             lookups: self.lookups.clone(),
             ..Vocabulary::default()
