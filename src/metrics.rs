@@ -48,7 +48,7 @@ pub struct Because {
 pub struct AtMoment {
     /// The endpoint's name.
     pub endpoint: Shared,
-    /// `on_connect`, `on_disconnect` or `every`.
+    /// `on_connect`, `on_disconnect`, `every`, `online` or `offline`.
     pub moment: &'static str,
     /// How it ended: one of a few fixed words.
     pub result: &'static str,
@@ -185,6 +185,10 @@ metrics! {
     calls: Family<Because, Counter> = Family::default(), "Calls to the app on behalf of clients, by result";
     /// Lists of steps that no message caused.
     moments: Family<AtMoment, Counter> = Family::default(), "Lists of steps done when clients connect, are connected or have left, by result";
+    /// Who is online.
+    presence_online: Family<OnEndpoint, Gauge> = Family::default(), "Users online (or sockets, where these are counted), by the endpoint where they came";
+    /// What became of comings and leavings.
+    presence: Family<Because, Counter> = Family::default(), "What presence did: online, offline, back in time, not counted, list cut";
     /// Events that came in.
     events: Family<Taken, Counter> = Family::default(), "Events by source and result";
     /// Exchanges with the app that were for a rule.

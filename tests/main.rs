@@ -25,6 +25,7 @@ mod limits;
 mod membership;
 mod operations;
 mod parity;
+mod presence;
 mod reload;
 mod selftest;
 mod sessions;

@@ -98,6 +98,7 @@ impl Admin {
             "/ready" => self.readiness.answer(),
             "/metrics" => views::metrics(&self.metrics),
             "/routes" => views::routes(&self.tables.borrow(), &self.status.borrow(), &self.metrics),
+            "/presence" => views::presence(&self.sessions),
             "/sessions" => views::sessions(self.sessions.registry()),
             _ => reply::text(StatusCode::NOT_FOUND, "See / for what is here.\n"),
         }

@@ -12,12 +12,14 @@ use crate::{
     reply::{self, Body},
     rollout::{Rollout, Share},
     routes::{Endpoint, Exchange, FileStatus, RouteTable},
-    session::Registry,
+    session::{Registry, Sessions},
     source::exchange::Skipped,
 };
 
 /// Sessions shown at most: a page is for people.
 const MAX_SESSIONS: usize = 1000;
+/// Users who are online shown at most, and keys.
+const MAX_ONLINE: usize = 1000;
 
 /// Topics shown of a session.
 const MAX_TOPICS: usize = 20;
@@ -27,6 +29,7 @@ const INDEX: &str = "/live      200 while the process answers
 /metrics   counters for Prometheus (OpenMetrics text)
 /routes    the running table, and whether the file on disk is in force
 /sessions  open sessions, oldest first
+/presence  who is online, by key
 ";
 
 pub(super) fn index() -> Response<Body> {
@@ -99,6 +102,7 @@ fn endpoints(table: &RouteTable) -> Vec<Value> {
             "on_connect": endpoint.moments.on_connect.len(),
             "on_disconnect": endpoint.moments.on_disconnect.len(),
             "every": endpoint.moments.every.len(),
+            "presence": endpoint.presence.as_ref().map(|presence| presence.key.source()),
             "rollout": rollout(&endpoint.rollout),
         })
     };
@@ -139,6 +143,14 @@ pub(super) fn sessions(registry: &Registry) -> Response<Body> {
         })
     });
     pretty(&json!({ "open": registry.len(), "shown": shown.collect::<Vec<_>>() }))
+}
+
+pub(super) fn presence(sessions: &Sessions) -> Response<Body> {
+    let (keys, shown) = sessions.online(MAX_ONLINE);
+    let shown = shown.into_iter().map(|one| {
+        json!({ "key": one.key, "online": one.online, "leaving": one.leaving, "users": one.users })
+    });
+    pretty(&json!({ "keys": keys, "shown": shown.collect::<Vec<_>>() }))
 }
 
 /// Unix time.

@@ -71,6 +71,7 @@ fn keys(old: &Endpoint, new: &Endpoint) -> Vec<&'static str> {
             old.moments.on_disconnect != new.moments.on_disconnect,
         ),
         ("every", old.moments.every != new.moments.every),
+        ("presence", old.presence != new.presence),
         ("welcome", old.welcome != new.welcome),
         ("on_invalid_json", old.invalid_json != new.invalid_json),
         ("refuse", old.refuse != new.refuse),

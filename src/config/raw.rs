@@ -208,6 +208,7 @@ tables! {
         on_connect: Vec<Spanned<OnConnect>>,
         on_disconnect: Vec<Spanned<OnDisconnect>>,
         every: Vec<Spanned<Every>>,
+        presence: Maybe<Presence>,
         include: Vec<Spanned<String>>,
         welcome: Option<Tree>,
         welcome_text: Maybe<String>,
@@ -247,6 +248,13 @@ tables! {
     Lookup {
         path: Maybe<String>,
         cache: Option<Time>,
+    }
+    Presence {
+        key: Maybe<String>,
+        per: Option<Per>,
+        grace: Option<Time>,
+        online: Maybe<Steps>,
+        offline: Maybe<Steps>,
     }
     Call {
         method: Option<Method>,
@@ -387,6 +395,7 @@ words! {
     Repeated { First, Last, }
     Empty { Absent, Bad, }
     Json { Compact, Python, }
+    Per { User, Socket, }
     Layer { Core, Pubsub, }
     Serializer { Msgpack, Json, }
     LogFormat { Text, Json, }

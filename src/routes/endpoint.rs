@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use super::{Action, Exclusions, Moments, PathPattern, Reply, Step, TopicsFrom};
+use super::{Action, Exclusions, Moments, PathPattern, Presence, Reply, Step, TopicsFrom};
 use crate::{
     event::Kind,
     frame::{JsonStyle, Template, Text},
@@ -37,6 +37,8 @@ pub struct Endpoint {
     pub actions: Vec<Action>,
     /// What is done when they say nothing.
     pub moments: Moments,
+    /// How it counts who is online, if it does.
+    pub presence: Option<Box<Presence>>,
     /// Sent first.
     pub welcome: Option<Reply>,
     /// Sent for a message that is not JSON; `None` is silence.
@@ -63,7 +65,10 @@ impl Endpoint {
     /// All that its sessions may cause, at any moment.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         let actions = self.actions.iter().flat_map(|action| &action.steps);
-        actions.chain(self.moments.steps())
+        let presence = self.presence.iter();
+        let presence =
+            presence.flat_map(|presence| presence.online.iter().chain(&presence.offline));
+        actions.chain(self.moments.steps()).chain(presence)
     }
 }
 

@@ -7,6 +7,7 @@ mod endpoint;
 mod exchange;
 mod exclusion;
 mod pattern;
+mod presence;
 mod status;
 mod step;
 mod topics_from;
@@ -32,6 +33,7 @@ pub use endpoint::{
 pub use exchange::{Exchange, Happening, Name, Needs, Statuses};
 pub use exclusion::{Exclusion, Exclusions, LeftOut};
 pub use pattern::PathPattern;
+pub use presence::{Per, Presence};
 pub use status::FileStatus;
 pub use step::{Call, Every, Exclude, GroupSend, Moments, OnConnect, Publish, Reply, SetKey, Step};
 pub use topics_from::{Each, Nowhere, TopicsFrom};

@@ -32,6 +32,7 @@ use crate::{
     event::Offset,
     hub::{Due, Subscriber},
     metrics::{Because, OnEndpoint, Shared},
+    presence::Seat,
     routes::{RouteTable, Tables},
     wire::Peer,
 };
@@ -107,6 +108,8 @@ pub(super) struct Subscription {
     caller: Option<Arc<Caller>>,
     /// Nobody has been told yet that the client has left.
     here: bool,
+    /// Where it is counted among those who are online.
+    seat: Option<Arc<Seat>>,
 }
 
 impl Subscription {
@@ -121,13 +124,19 @@ impl Subscription {
             subscriber,
             caller,
             here: true,
+            seat: None,
         }
     }
 
     /// What has to be done once the client has left, to be dropped then.
     fn departure(&mut self) -> Here {
         match std::mem::take(&mut self.here) {
-            true => Here::of(&self.sessions, &self.subscriber, self.caller.as_ref()),
+            true => Here::of(
+                &self.sessions,
+                &self.subscriber,
+                self.caller.as_ref(),
+                self.seat.take(),
+            ),
             false => Here::default(),
         }
     }
@@ -165,6 +174,7 @@ enum Turn {
 
 impl Live {
     async fn serve(&mut self, socket: &mut Socket) -> CloseReason {
+        self.take_seat(None);
         if let Some(text) = self.desk().welcome() {
             self.outgoing.text(text);
         }

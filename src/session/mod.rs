@@ -23,6 +23,7 @@ mod permit;
 pub mod preview;
 mod refuse;
 mod registry;
+mod seat;
 mod socket;
 
 use std::{
@@ -37,7 +38,13 @@ use tokio::{sync::Semaphore, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    event::SessionId, feed::Feed, hub::Hub, metrics::Metrics, routes::Tables, source::channel_layer,
+    event::SessionId,
+    feed::Feed,
+    hub::Hub,
+    metrics::Metrics,
+    presence::{Presence, Shown},
+    routes::Tables,
+    source::channel_layer,
 };
 
 pub use close::CloseReason;
@@ -66,6 +73,7 @@ pub struct Sessions {
     layer: channel_layer::Current,
     registry: Arc<Registry>,
     asks: ask::Asks,
+    presence: Presence<seat::Party>,
     /// Turns for calls to the app on behalf of clients.
     calls: Semaphore,
     tracker: TaskTracker,
@@ -95,6 +103,7 @@ impl Sessions {
             layer,
             registry,
             asks,
+            presence: Presence::default(),
             calls: Semaphore::new(MAX_CALLS),
             tracker,
             relays: AtomicU64::new(0),
@@ -110,6 +119,12 @@ impl Sessions {
     /// The list of who is here.
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// Who is online: how many keys there are, and the first of them with at most so
+    /// many users.
+    pub fn online(&self, limit: usize) -> (usize, Vec<Shown>) {
+        self.presence.show(limit)
     }
 
     /// Runs something to its end, counted among what a stop waits for.

@@ -12,14 +12,14 @@ use super::{
     desk::{Desk, Failed},
     permit::Denied,
 };
-use crate::{frame::Client, hub::Subscriber};
+use crate::{frame::Client, hub::Subscriber, presence::Seat};
 
 /// How long everything may take that is done for a client that has left.
 const LEAVING: Duration = Duration::from_secs(60);
 
 /// A client that got past its `on_connect`. Dropped, it has left.
 #[derive(Debug, Default)]
-pub(super) struct Here(Option<Box<Desk>>);
+pub(super) struct Here(Option<Box<Desk>>, Option<Arc<Seat>>);
 
 impl Here {
     /// A client in the hub.
@@ -27,6 +27,7 @@ impl Here {
         sessions: &Arc<Sessions>,
         subscriber: &Subscriber,
         caller: Option<&Arc<Caller>>,
+        seat: Option<Arc<Seat>>,
     ) -> Self {
         let endpoint = &subscriber.endpoint;
         let desk = || Desk {
@@ -37,8 +38,8 @@ impl Here {
             session: subscriber.session,
             caller: caller.cloned(),
         };
-        let something = !endpoint.moments.on_disconnect.is_empty();
-        Self(something.then(|| Box::new(desk())))
+        let something = seat.is_some() || !endpoint.moments.on_disconnect.is_empty();
+        Self(something.then(|| Box::new(desk())), seat)
     }
 
     /// Its session sees to it from now on.
@@ -49,9 +50,11 @@ impl Here {
 
 impl Drop for Here {
     fn drop(&mut self) {
-        if let Some(desk) = self.0.take() {
-            leave(*desk);
+        let Some(desk) = self.0.take() else { return };
+        if let Some(seat) = self.1.take() {
+            desk.sessions.rise(&seat, desk.clone());
         }
+        leave(*desk);
     }
 }
 
@@ -63,7 +66,7 @@ impl Sessions {
         desk: Desk,
     ) -> Result<(Arc<Client>, Here), Denied> {
         if desk.endpoint.moments.on_connect.is_empty() {
-            return Ok((desk.client, Here(None)));
+            return Ok((desk.client, Here::default()));
         }
         // The client may go away meanwhile. What has begun is done to its end, so that it
         // is known whether it has to be undone.
@@ -76,7 +79,7 @@ impl Sessions {
 
 async fn connect(mut desk: Desk) -> Result<(Arc<Client>, Here), Denied> {
     let endpoint = desk.endpoint.clone();
-    let mut here = Here(None);
+    let mut here = Here::default();
     for one in &endpoint.moments.on_connect {
         let done = desk.at("on_connect", &one.steps).await;
         if let Some(failed) = done.failed {
@@ -87,7 +90,7 @@ async fn connect(mut desk: Desk) -> Result<(Arc<Client>, Here), Denied> {
             client.lookups.insert(name.to_string(), answer);
         }
         here.hand_over();
-        here = Here(Some(Box::new(desk.clone())));
+        here = Here(Some(Box::new(desk.clone())), None);
     }
     Ok((desk.client, here))
 }
@@ -103,6 +106,9 @@ fn denied(failed: &Failed) -> Denied {
 
 /// Begins at once; a stop of the process waits for it until its deadline.
 fn leave(desk: Desk) {
+    if desk.endpoint.moments.on_disconnect.is_empty() {
+        return;
+    }
     let sessions = desk.sessions.clone();
     sessions.tracker.spawn(async move {
         let all = async {

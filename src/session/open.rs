@@ -142,7 +142,10 @@ impl Sessions {
             caller: calls_app(&endpoint).then(|| credentials.clone()),
         };
         let caller = desk.caller.clone();
-        let (client, here) = self.connect(desk).await?;
+        let (mut client, here) = self.connect(desk).await?;
+        if let Some(online) = self.roster(&endpoint, &client) {
+            Arc::make_mut(&mut client).online = Some(online);
+        }
         let topics = topics(&endpoint, &client).map_err(Refusal::NotPermitted)?;
         let protocol = subprotocol.or_else(|| handshake::select(&endpoint, head));
         handshake::agree(&mut response, protocol);

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue};
 use outrigger::{
     config::{self, Overrides},
     event::{Event, SessionName},
-    frame::{Client, JsonStyle, Scope, Template, Text, Vocabulary},
+    frame::{Client, JsonStyle, Online, Scope, Template, Text, Vocabulary},
     routes::Endpoint,
     secret::Secret,
     source::{
@@ -117,6 +117,7 @@ fn everything() -> Vocabulary {
         message: true,
         answer: true,
         problem: true,
+        online: true,
         params: vec!["chat_id".into()],
         lookups: vec!["me".into()],
     }
@@ -143,6 +144,7 @@ fn client() -> Client {
         claims: Some(Arc::new(table(json!({"role": "admin"})))),
         params: vec![("chat_id".into(), json!(7))],
         lookups: table(json!({"me": {"username": "Zoë"}})),
+        online: Some(Online::new(|_| json!([42]))),
     }
 }
 

@@ -153,6 +153,8 @@ fn said(endpoint: &Endpoint) -> Lines {
         lines.push(("action", words::action(action)));
     }
     lines.extend(moments(endpoint));
+    let presence = endpoint.presence.iter();
+    lines.extend(presence.map(|one| ("presence", words::presence(one))));
     let refuse = &endpoint.refuse;
     let refusals = format!(
         "{} without a token, {} with a bad one, {} where not permitted",

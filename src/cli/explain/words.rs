@@ -4,7 +4,7 @@ use super::request::Asked;
 use crate::{
     auth::TokenSource,
     event::UserId,
-    routes::{Action, Method, Refuse, RouteTable, Step},
+    routes::{Action, Method, Per, Presence, Refuse, RouteTable, Step},
     session::{Who, preview::Shown},
 };
 
@@ -55,6 +55,21 @@ pub(super) fn action(action: &Action) -> String {
         false => when.join(", "),
     };
     format!("{when}: {}", steps(&action.steps))
+}
+
+/// How it is counted who is online, and what is done about it.
+pub(super) fn presence(presence: &Presence) -> String {
+    let per = match presence.per {
+        Per::User => "user",
+        Per::Socket => "socket",
+    };
+    let told = |steps: &[Step]| match steps.is_empty() {
+        true => "nothing".to_owned(),
+        false => self::steps(steps),
+    };
+    let (online, offline) = (told(&presence.online), told(&presence.offline));
+    let (key, grace) = (presence.key.source(), presence.grace);
+    format!("{key}, per {per}; online: {online}; offline after {grace:?}: {offline}")
 }
 
 /// What is done, in order.

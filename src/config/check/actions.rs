@@ -38,7 +38,7 @@ fn action(check: &mut Check<'_>, place: &Place<'_>, action: &Spanned<raw::Action
     let raw = action.get_ref();
     let moment = Moment {
         place,
-        known: place.vocabulary(false, true),
+        known: place.open(true),
         mute: None,
     };
     let written = raw.steps();

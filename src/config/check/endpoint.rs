@@ -11,7 +11,7 @@ use super::{
     flags,
     frames::{self, Union},
     include::{Place, check_includes, included},
-    moments, topics_from,
+    moments, presence, topics_from,
 };
 use crate::{
     frame::{JsonStyle, Text},
@@ -29,6 +29,7 @@ pub(super) fn endpoints(check: &mut Check<'_>, file: &raw::File) -> Vec<Endpoint
         parts(check, place, place.own);
     }
     together(check, &places);
+    presence::together(check, file);
     let mut endpoints = Vec::new();
     for (place, path) in places {
         endpoints.extend(endpoint(check, file, place, path));
@@ -103,13 +104,14 @@ fn lookup_names(endpoints: &[Spanned<raw::Endpoint>], own: usize) -> Vec<Arc<str
     names.map(|name| name.get_ref().as_str().into()).collect()
 }
 
-/// What can be included: topics, frames, actions.
+/// What can be included: topics, frames, actions, presence.
 fn parts(check: &mut Check<'_>, place: &Place<'_>, from: usize) {
     topics(check, place, from);
     topics_from::topics_from(check, place, from);
     Union::new(from).add(check, place, from);
     Rules::new(from).add(check, place, from);
     actions::actions(check, place, from);
+    presence::read(check, place, from);
 }
 
 fn topics(check: &mut Check<'_>, place: &Place<'_>, from: usize) -> Vec<Text> {
@@ -135,7 +137,7 @@ fn endpoint(
     let moments = moments::moments(check, &mut place, &others);
     let sent = gather(check, &place, &span);
     door::known_users(check, file, spanned);
-    let known = place.vocabulary(false, false);
+    let known = place.open(false);
     let welcome = (raw.welcome.as_ref(), raw.welcome_text.as_ref());
     let name: Arc<str> = place.own_name().into();
     Some(Endpoint {
@@ -160,6 +162,7 @@ fn endpoint(
         topics_from: distinct(sent.topics_from),
         actions: distinct(sent.actions),
         moments,
+        presence: presence::presence(check, &place, &others),
     })
 }
 
@@ -259,7 +262,8 @@ fn lookups(check: &mut Check<'_>, place: &mut Place<'_>) -> Vec<Lookup> {
 /// Names that templates know already.
 pub(super) fn reserved(place: &Place<'_>, name: &Arc<str>) -> bool {
     let known = [
-        "data", "event", "user", "claims", "message", "answer", "problem", "now", "session",
+        "data", "event", "user", "claims", "message", "answer", "online", "problem", "now",
+        "session",
     ];
     known.contains(&&**name) || place.params.contains(name)
 }

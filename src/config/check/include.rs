@@ -39,6 +39,16 @@ impl Place<'_> {
         self.name(self.own)
     }
 
+    /// The names that are known once a client is connected.
+    pub(super) fn open(&self, message: bool) -> Vocabulary {
+        let others = included(self.endpoints, self.own);
+        let mut parts = std::iter::once(self.own).chain(others.into_iter().map(|(index, _)| index));
+        Vocabulary {
+            online: parts.any(|index| self.part(index).presence.is_some()),
+            ..self.vocabulary(false, message)
+        }
+    }
+
     /// The names that are known where there is a client, and perhaps an event or
     /// a message.
     pub(super) fn vocabulary(&self, event: bool, message: bool) -> Vocabulary {

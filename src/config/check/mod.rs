@@ -16,6 +16,7 @@ mod frames;
 mod include;
 mod listen;
 mod moments;
+mod presence;
 mod process;
 mod redis;
 mod source;

@@ -94,7 +94,7 @@ fn on_connect(
 fn on_disconnect(check: &mut Check<'_>, place: &Place<'_>, from: usize) -> Vec<Vec<Step>> {
     let moment = Moment {
         place,
-        known: place.vocabulary(false, false),
+        known: place.open(false),
         mute: Some(LATE),
     };
     let raws = place.part(from).on_disconnect.iter();
@@ -109,7 +109,7 @@ fn on_disconnect(check: &mut Check<'_>, place: &Place<'_>, from: usize) -> Vec<V
 fn every(check: &mut Check<'_>, place: &Place<'_>, from: usize) -> Vec<Every> {
     let moment = Moment {
         place,
-        known: place.vocabulary(false, false),
+        known: place.open(false),
         mute: None,
     };
     let mut all = Vec::new();

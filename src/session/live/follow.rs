@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::time::{Duration, Instant};
 use tracing::debug;
 
+use super::super::{desk::Desk, seat};
 use super::{CloseReason, Live, open, scattered};
 use crate::{
     frame::Client,
@@ -84,9 +85,27 @@ impl Live {
         self.subscription.sessions.hub.replace(&old, &new);
         self.deadlines.follow(endpoint);
         self.beats.follow((&old.endpoint, endpoint), old.session);
+        let before = self.desk();
         self.subscription.subscriber = new;
+        self.take_seat(Some(before));
         debug!(endpoint = %endpoint.name, session = %old.session, "Session follows its changed endpoint");
         None
+    }
+
+    /// Takes its seat among those who are online, and leaves the one it had by the rules
+    /// of before.
+    pub(super) fn take_seat(&mut self, before: Option<Desk>) {
+        let subscriber = &self.subscription.subscriber;
+        let seat = seat::seat(&subscriber.endpoint, &subscriber.client, subscriber.session);
+        if seat == self.subscription.seat {
+            return;
+        }
+        let (sessions, desk) = (self.subscription.sessions.clone(), self.desk());
+        let seat = seat.filter(|seat| sessions.sit(seat, desk));
+        let old = std::mem::replace(&mut self.subscription.seat, seat);
+        if let (Some(old), Some(before)) = (old, before) {
+            sessions.rise(&old, Box::new(before));
+        }
     }
 
     /// The session under the rules of a changed endpoint, if it may go on under them.
@@ -95,10 +114,11 @@ impl Live {
         if !open::admits_alike(&old.endpoint, endpoint) {
             return None;
         }
-        let client = Client {
+        let mut client = Client {
             params,
             ..Client::clone(&old.client)
         };
+        client.online = self.subscription.sessions.roster(endpoint, &client);
         let topics = open::topics(endpoint, &client).ok()?;
         Some(Arc::new(Subscriber {
             session: old.session,
