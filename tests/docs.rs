@@ -125,7 +125,9 @@ async fn commands_can_be_typed_as_they_stand() {
         .lines()
         .find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/"));
     lines.insert(start.unwrap().to_owned());
-    for name in ["run", "check", "explain", "token", "publish", "demo"] {
+    for name in [
+        "init", "run", "check", "explain", "token", "publish", "demo",
+    ] {
         let shown = lines
             .iter()
             .any(|line| line.split(' ').nth(1) == Some(name));

@@ -21,6 +21,7 @@ mod formats;
 mod forwarding;
 mod fuzz;
 mod harness;
+mod init;
 mod limits;
 mod membership;
 mod operations;

@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod explain;
 mod file;
+mod init;
 mod output;
 mod publish;
 mod run;
@@ -38,6 +39,7 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::InitArgs),
     Run(run::RunArgs),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
@@ -52,6 +54,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => return run::run(args),
         Command::Demo(args) => return demo::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(args),
         Command::Token(args) => token::run(args),
