@@ -4,6 +4,11 @@
 //! Two layers of `channels_redis` are spoken, each in a file of its own. Keys of others
 //! are never touched: we write our own name into groups, and empty our own queue.
 
+mod codec;
+mod fernet;
+mod msgpack;
+mod names;
+
 use std::{sync::Arc, time::Duration};
 
 use serde_json::value::RawValue;
@@ -17,6 +22,8 @@ use crate::{
     redis::{Failure, Redis, Server},
     secret::Secret,
 };
+
+pub use codec::{Message, Replaced, Unreadable, decode};
 
 /// How the app's `CHANNEL_LAYERS` are set; nothing here may differ from there.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,79 @@
+//! Names and places of keys, as `channels_redis` has them.
+
+/// Whether Channels takes a text as the name of a group.
+pub(super) fn is_group(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !name.is_empty() && name.len() < 100 && name.bytes().all(fits)
+}
+
+/// The key of a group of the core layer.
+pub(super) fn group_key(prefix: &str, group: &str) -> String {
+    format!("{prefix}:group:{group}")
+}
+
+/// The channel of a group of the pub/sub layer.
+pub(super) fn group_channel(prefix: &str, group: &str) -> String {
+    format!("{prefix}__group__{group}")
+}
+
+/// The part of a channel's name that names the queue of its process.
+pub(super) fn queue(channel: &str) -> &str {
+    let end = channel.find('!').map_or(channel.len(), |at| at + 1);
+    channel.get(..end).unwrap_or(channel)
+}
+
+/// Which of so many hosts a name belongs to.
+pub(super) fn host(name: &str, hosts: usize) -> usize {
+    if hosts <= 1 {
+        return 0;
+    }
+    let value = crc32(name.as_bytes()) & 0xFFF;
+    // As the library divides, floating point included.
+    (f64::from(value) / (4096.0 / hosts as f64)) as usize
+}
+
+/// CRC-32 of the usual kind. Names are short: a table would not pay.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg());
+    let add = |crc: u32, byte: &u8| (0..8).fold(crc ^ u32::from(*byte), step);
+    !bytes.iter().fold(u32::MAX, add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lie_where_the_library_puts_them() {
+        // `_consistent_hash(name, n)` of channels_redis 4.3 for n = 1, 2, 3, 5, 7.
+        for (name, expected) in [
+            ("user_6", [0, 1, 1, 2, 3]),
+            ("chat_1", [0, 0, 0, 0, 0]),
+            (
+                "specific.0123456789abcdef0123456789abcdef!",
+                [0, 0, 1, 1, 2],
+            ),
+            ("a", [0, 1, 2, 4, 6]),
+            ("asgi__group__user_6", [0, 0, 1, 2, 3]),
+        ] {
+            let hosts = [1, 2, 3, 5, 7].map(|hosts| host(name, hosts));
+            assert_eq!(hosts, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn groups_have_the_names_that_channels_takes() {
+        for name in ["a", "user_6", "chat-1.x", &"x".repeat(99)] {
+            assert!(is_group(name), "{name}");
+        }
+        for name in ["", "a b", "user:6", "é", "a!b", "a/b", "a\n", &"x".repeat(100)] {
+            assert!(!is_group(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_queue_is_named_by_what_stands_before_the_local_part() {
+        assert_eq!(queue("specific.ab!g17"), "specific.ab!");
+        assert_eq!(queue("general"), "general");
+    }
+}
