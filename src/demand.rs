@@ -49,7 +49,6 @@ struct State {
 pub struct Follower {
     demand: Arc<Demand>,
     source: u64,
-    changes: watch::Receiver<()>,
 }
 
 impl Demand {
@@ -135,12 +134,9 @@ impl Demand {
         state.changed = state.listeners.keys().cloned().collect();
         let source = state.source;
         drop(state);
-        let mut changes = self.changes.subscribe();
-        changes.mark_changed();
         Follower {
             demand: self.clone(),
             source,
-            changes,
         }
     }
 
@@ -161,10 +157,11 @@ impl State {
 }
 
 impl Follower {
-    /// Waits until there is something to take.
-    pub async fn changed(&mut self) {
-        // The sender lives as long as the demand, which is held here.
-        self.changes.changed().await.unwrap_or_default();
+    /// Tells when there is something to take; at once for the first time.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        let mut changes = self.demand.changes.subscribe();
+        changes.mark_changed();
+        changes
     }
 
     /// What began (`true`) or ceased to be wanted since the last time.
@@ -262,17 +259,18 @@ mod tests {
     async fn the_first_and_the_last_listener_are_changes() {
         let demand = Demand::new(Metrics::new());
         demand.add(&topics(&["early"]));
-        let mut follower = demand.follow();
-        follower.changed().await;
+        let follower = demand.follow();
+        let mut changes = follower.changes();
+        changes.changed().await.unwrap();
         assert_eq!(follower.take(), [("early".into(), true)]);
         demand.add(&topics(&["a"]));
         demand.add(&topics(&["a"]));
-        follower.changed().await;
+        changes.changed().await.unwrap();
         assert_eq!(follower.take(), [("a".into(), true)]);
         demand.remove(&topics(&["a"]));
         assert_eq!(follower.take(), []);
         demand.remove(&topics(&["a"]));
-        follower.changed().await;
+        changes.changed().await.unwrap();
         assert_eq!(follower.take(), [("a".into(), false)]);
     }
 

@@ -372,6 +372,10 @@ impl Rooms {
         if running.as_ref().map(|running| &running.settings) == wanted {
             return;
         }
+        let previous = running.take().map(|running| channel_layer::Previous {
+            layer: running.handle,
+            stop: running._stop,
+        });
         *running = wanted.map(|wanted| {
             let handle = ChannelLayer::new(
                 wanted.clone(),
@@ -379,7 +383,9 @@ impl Rooms {
                 self.metrics.clone(),
             );
             let stop = self.door.child_token();
-            self.tracker.spawn(handle.clone().run(stop.clone()));
+            let task = handle.clone();
+            let task = task.run(stop.clone(), self.tracker.clone(), previous);
+            self.tracker.spawn(task);
             Running {
                 settings: wanted.clone(),
                 handle,

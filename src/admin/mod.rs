@@ -99,6 +99,7 @@ impl Admin {
             "/metrics" => views::metrics(&self.metrics),
             "/routes" => views::routes(&self.tables.borrow(), &self.status.borrow(), &self.metrics),
             "/presence" => views::presence(&self.sessions),
+            "/channel_layer" => views::channel_layer(self.sessions.channel_layer().as_deref()),
             "/sessions" => views::sessions(self.sessions.registry()),
             _ => reply::text(StatusCode::NOT_FOUND, "See / for what is here.\n"),
         }

@@ -13,7 +13,10 @@ use crate::{
     rollout::{Rollout, Share},
     routes::{Endpoint, Exchange, FileStatus, RouteTable},
     session::{Registry, Sessions},
-    source::exchange::Skipped,
+    source::{
+        channel_layer::{ChannelLayer, Layer},
+        exchange::Skipped,
+    },
 };
 
 /// Sessions shown at most: a page is for people.
@@ -28,6 +31,7 @@ const INDEX: &str = "/live      200 while the process answers
 /ready     200 while it should get traffic, else 503 with the phase
 /metrics   counters for Prometheus (OpenMetrics text)
 /routes    the running table, and whether the file on disk is in force
+/channel_layer  the app's channel layer, if one is joined
 /sessions  open sessions, oldest first
 /presence  who is online, by key
 ";
@@ -151,6 +155,29 @@ pub(super) fn presence(sessions: &Sessions) -> Response<Body> {
         json!({ "key": one.key, "online": one.online, "leaving": one.leaving, "users": one.users })
     });
     pretty(&json!({ "keys": keys, "shown": shown.collect::<Vec<_>>() }))
+}
+
+pub(super) fn channel_layer(layer: Option<&ChannelLayer>) -> Response<Body> {
+    let Some(layer) = layer else {
+        return pretty(&json!({ "layer": null }));
+    };
+    let (settings, status) = (layer.settings(), layer.status());
+    pretty(&json!({
+        "layer": match settings.layer {
+            Layer::Core => "core",
+            Layer::PubSub => "pubsub",
+        },
+        "hosts": settings.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "prefix": settings.prefix,
+        "encrypted": !settings.keys.is_empty(),
+        "capacity": settings.capacity,
+        "connected": status.connected,
+        "groups": status.groups,
+        "deepest": status.deepest,
+        "last_message": status.last_message.map(seconds),
+        "last_error": status.last_error.as_ref().map(|(_, error)| error),
+        "last_error_at": status.last_error.as_ref().map(|(at, _)| seconds(*at)),
+    }))
 }
 
 /// Unix time.

@@ -85,7 +85,8 @@ impl Redis {
     /// Redis is away, slow, or says no.
     pub async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failure> {
         let mut connection = self.shared().await?;
-        let asked = async { command.query_async(&mut connection).await };
+        // Boxed: the library's futures are deep and large.
+        let asked = Box::pin(async { command.query_async(&mut connection).await });
         self.answer(asked).await
     }
 
@@ -95,7 +96,7 @@ impl Redis {
     /// Redis is away, slow, or says no to the first that fails.
     pub async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Failure> {
         let mut connection = self.shared().await?;
-        let asked = async { pipeline.query_async(&mut connection).await };
+        let asked = Box::pin(async { pipeline.query_async(&mut connection).await });
         self.answer(asked).await
     }
 
@@ -131,6 +132,15 @@ impl Redis {
             server: self.name.clone(),
             why: error.to_string().into(),
             lost: error.is_io_error() || error.is_connection_dropped() || error.is_timeout(),
+        }
+    }
+
+    /// The server has closed the connection.
+    pub fn ended(&self) -> Failure {
+        Failure {
+            server: self.name.clone(),
+            why: "the connection was closed".into(),
+            lost: true,
         }
     }
 
@@ -187,9 +197,8 @@ impl Redis {
     where
         F: Future<Output = Result<T, RedisError>>,
     {
-        let opened = timeout(CONNECT_TIMEOUT, async {
-            open(self.server.client().await?).await
-        });
+        let opened = Box::pin(async { open(self.server.client().await?).await });
+        let opened = timeout(CONNECT_TIMEOUT, opened);
         let failure = match opened.await {
             Ok(Ok(connection)) => {
                 let mut state = self.lock();

@@ -55,16 +55,22 @@ pub struct Replaced {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// Encrypted with another key, or not at all.
-    #[error("none of the keys opens it: compare `encryption_keys_env` with the app's `symmetric_encryption_keys`")]
+    #[error(
+        "none of the keys opens it: compare `encryption_keys_env` with the app's `symmetric_encryption_keys`"
+    )]
     WrongKey,
     /// Older than it may be.
-    #[error("it is older than `expiry` allows, or from the future: compare the clocks of the app and of Outrigger")]
+    #[error(
+        "it is older than `expiry` allows, or from the future: compare the clocks of the app and of Outrigger"
+    )]
     Expired,
     /// Not what the serializer writes.
     #[error("{0}: compare `serializer` and `encryption_keys_env` with the app's channel layer")]
     Malformed(&'static str),
     /// Something else than a dict.
-    #[error("it is no map: compare `serializer` and `encryption_keys_env` with the app's channel layer")]
+    #[error(
+        "it is no map: compare `serializer` and `encryption_keys_env` with the app's channel layer"
+    )]
     NotAMap,
     /// Nobody would know what to do with it.
     #[error("it has no `type`, which Channels wants too")]
@@ -307,7 +313,9 @@ fn object(message: &RawValue, to: Option<&[String]>) -> Result<Value, SendError>
         _ => return Err(SendError::NotAMessage("has no `type`")),
     }
     if members.contains_key(TO) {
-        return Err(SendError::NotAMessage("has `__asgi_channel__`, which is Channels' own"));
+        return Err(SendError::NotAMessage(
+            "has `__asgi_channel__`, which is Channels' own",
+        ));
     }
     if let Some(to) = to {
         members.insert(TO.into(), to.into());

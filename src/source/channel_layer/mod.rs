@@ -5,18 +5,36 @@
 //! are never touched: we write our own name into groups, and empty our own queue.
 
 mod codec;
+mod core;
 mod fernet;
+mod intake;
+mod mailbox;
 mod msgpack;
 mod names;
+mod probe;
+mod pubsub;
+mod send;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
 
-use serde_json::value::RawValue;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio::{sync::watch, time::timeout};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+use tracing::warn;
 
 use crate::{
     demand::Demand,
+    event::{EventId, Topic},
     feed::Feed,
     metrics::Metrics,
     redis::{Failure, Redis, Server},
@@ -81,15 +99,52 @@ pub enum SendError {
 /// The layer of the moment, if one is configured.
 pub type Current = watch::Receiver<Option<Arc<ChannelLayer>>>;
 
+/// The reader that was there before: it goes when the next one is ready.
+#[derive(Debug)]
+pub struct Previous {
+    /// The reader.
+    pub layer: Arc<ChannelLayer>,
+    /// Ends it when dropped.
+    pub stop: DropGuard,
+}
+
+/// How long a new reader waits for the end of the old one.
+const HANDOVER: Duration = Duration::from_secs(2);
+
+/// So many topics that are no groups are named in the log.
+const NAMED: usize = 100;
+
 /// The app's channel layer.
 #[derive(Debug)]
-#[allow(dead_code, reason = "the reader comes next")]
 pub struct ChannelLayer {
     settings: Settings,
+    codec: codec::Codec,
     hosts: Vec<Arc<Redis>>,
     feed: Arc<Feed>,
     demand: Arc<Demand>,
     metrics: Arc<Metrics>,
+    state: Mutex<Status>,
+    /// Makes ids for messages that have none, different in each process.
+    unnamed: (u64, AtomicU64),
+    /// It is over.
+    done: CancellationToken,
+}
+
+/// How it is with the layer, for operators.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// Connections that hear.
+    pub connected: usize,
+    /// Groups that are joined.
+    pub groups: usize,
+    /// The most messages that ever lay in our queue.
+    pub deepest: usize,
+    /// What went wrong last, and when.
+    pub last_error: Option<(SystemTime, String)>,
+    /// When the last message came.
+    pub last_message: Option<SystemTime>,
+    /// Topics that are no groups.
+    refused: HashSet<Topic>,
 }
 
 impl ChannelLayer {
@@ -101,33 +156,89 @@ impl ChannelLayer {
     ) -> Arc<Self> {
         let hosts = settings.hosts.iter().cloned().map(Redis::new).collect();
         Arc::new(Self {
+            codec: codec::Codec::new(&settings),
             settings,
             hosts,
             feed,
             demand,
             metrics,
+            state: Mutex::default(),
+            unnamed: (RandomState::new().hash_one(0), AtomicU64::new(0)),
+            done: CancellationToken::new(),
         })
     }
 
-    /// Joins what is in demand and puts what is heard on the feed, until `stop`.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        stop.cancelled().await;
-    }
-
-    /// What the app's `group_send(group, message)` does: all members of the group hear
-    /// the message, a JSON object with a `type`.
-    ///
-    /// # Errors
-    /// It was not sent, or not to all hosts.
-    #[expect(clippy::unused_async, reason = "the sender is not there yet")]
-    pub async fn group_send(&self, group: &str, message: &RawValue) -> Result<(), SendError> {
-        let _ = message;
-        Err(SendError::NotAGroup(group.into()))
+    /// Joins what is in demand and puts what is heard on the feed, until `stop`. Its
+    /// tasks run on `tracker`. What both this and the previous reader hear, the feed
+    /// takes once where the layer allows it.
+    pub async fn run(
+        self: Arc<Self>,
+        stop: CancellationToken,
+        tracker: TaskTracker,
+        previous: Option<Previous>,
+    ) {
+        let probed = stop.run_until_cancelled(self.probe());
+        probed.await;
+        let core = self.settings.layer == Layer::Core;
+        match (core, previous) {
+            // Both hear for a moment: one sending has one id.
+            (true, Some(old)) if old.layer.settings.layer == Layer::Core => {
+                Box::pin(core::run(self.clone(), (stop, Some(old)), &tracker)).await;
+            }
+            (_, previous) => {
+                if let Some(Previous { layer, stop }) = previous {
+                    drop(stop);
+                    if timeout(HANDOVER, layer.done.cancelled()).await.is_err() {
+                        warn!(waited = ?HANDOVER, "The old reader of the channel layer has not ended yet");
+                    }
+                }
+                match core {
+                    true => Box::pin(core::run(self.clone(), (stop, None), &tracker)).await,
+                    false => Box::pin(pubsub::run(self.clone(), stop, &tracker)).await,
+                }
+            }
+        }
+        self.done.cancel();
     }
 
     /// The first of its servers, for commands of others.
     pub fn redis(&self) -> Option<&Arc<Redis>> {
         self.hosts.first()
+    }
+
+    /// How the app's layer is set.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// How it is.
+    pub fn status(&self) -> Status {
+        self.state().clone()
+    }
+
+    /// The host on which a name lies. There is always one.
+    fn host(&self, name: &str) -> &Arc<Redis> {
+        &self.hosts[names::host(name, self.hosts.len())]
+    }
+
+    fn unnamed_id(&self) -> EventId {
+        let count = self.unnamed.1.fetch_add(1, Ordering::Relaxed);
+        format!("layer-{:x}.{count}", self.unnamed.0).into()
+    }
+
+    fn note(&self, error: String) {
+        self.state().last_error = Some((SystemTime::now(), error));
+    }
+
+    fn state(&self) -> MutexGuard<'_, Status> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Status {
+    /// Whether a topic that is no group is new here, and worth a line.
+    fn refuse(&mut self, topic: &Topic) -> bool {
+        self.refused.len() < NAMED && self.refused.insert(topic.clone())
     }
 }
 

@@ -113,8 +113,15 @@ impl<'b> Reader<'b> {
             0xc0 => "null".into(),
             0xc2 => "false".into(),
             0xc3 => "true".into(),
-            0xca => self.array().map(f32::from_be_bytes).map(f64::from).map(|f| self.float(f))?,
-            0xcb => self.array().map(f64::from_be_bytes).map(|f| self.float(f))?,
+            0xca => self
+                .array()
+                .map(f32::from_be_bytes)
+                .map(f64::from)
+                .map(|f| self.float(f))?,
+            0xcb => self
+                .array()
+                .map(f64::from_be_bytes)
+                .map(|f| self.float(f))?,
             0xcc => u8::from_be_bytes(self.array()?).to_string(),
             0xcd => u16::from_be_bytes(self.array()?).to_string(),
             0xce => u32::from_be_bytes(self.array()?).to_string(),
@@ -306,18 +313,18 @@ fn pack_number(text: &str, out: &mut Vec<u8>) -> Result<(), &'static str> {
     } else if let Ok(number) = text.parse::<u64>() {
         match number {
             0..=0x7f => out.extend(&number.to_be_bytes()[7..]),
-            0..=0xff => tagged(0xcc, &number.to_be_bytes()[7..], out),
-            0..=0xffff => tagged(0xcd, &number.to_be_bytes()[6..], out),
-            0..=0xffff_ffff => tagged(0xce, &number.to_be_bytes()[4..], out),
+            0x80..=0xff => tagged(0xcc, &number.to_be_bytes()[7..], out),
+            0x100..=0xffff => tagged(0xcd, &number.to_be_bytes()[6..], out),
+            0x1_0000..=0xffff_ffff => tagged(0xce, &number.to_be_bytes()[4..], out),
             _ => tagged(0xcf, &number.to_be_bytes(), out),
         }
     } else {
         let number: i64 = text.parse().map_err(|_| TOO_LARGE)?;
         match number {
             -0x20.. => out.extend(&number.to_be_bytes()[7..]),
-            -0x80.. => tagged(0xd0, &number.to_be_bytes()[7..], out),
-            -0x8000.. => tagged(0xd1, &number.to_be_bytes()[6..], out),
-            -0x8000_0000.. => tagged(0xd2, &number.to_be_bytes()[4..], out),
+            -0x80..-0x20 => tagged(0xd0, &number.to_be_bytes()[7..], out),
+            -0x8000..-0x80 => tagged(0xd1, &number.to_be_bytes()[6..], out),
+            -0x8000_0000..-0x8000 => tagged(0xd2, &number.to_be_bytes()[4..], out),
             _ => tagged(0xd3, &number.to_be_bytes(), out),
         }
     }
@@ -333,8 +340,8 @@ fn pack_text(text: &str, out: &mut Vec<u8>) {
     let length = text.len().to_be_bytes();
     match text.len() {
         0..=0x1f => out.push(0xa0 | length[7]),
-        0..=0xff => tagged(0xd9, &length[7..], out),
-        0..=0xffff => tagged(0xda, &length[6..], out),
+        0x20..=0xff => tagged(0xd9, &length[7..], out),
+        0x100..=0xffff => tagged(0xda, &length[6..], out),
         _ => tagged(0xdb, &length[4..], out),
     }
     out.extend(text.as_bytes());
@@ -344,7 +351,7 @@ fn pack_length(length: usize, [short, middle, long]: [u8; 3], out: &mut Vec<u8>)
     let bytes = length.to_be_bytes();
     match length {
         0..=0x0f => out.push(short | bytes[7]),
-        0..=0xffff => tagged(middle, &bytes[6..], out),
+        0x10..=0xffff => tagged(middle, &bytes[6..], out),
         _ => tagged(long, &bytes[4..], out),
     }
 }

@@ -66,7 +66,16 @@ mod tests {
         for name in ["a", "user_6", "chat-1.x", &"x".repeat(99)] {
             assert!(is_group(name), "{name}");
         }
-        for name in ["", "a b", "user:6", "é", "a!b", "a/b", "a\n", &"x".repeat(100)] {
+        for name in [
+            "",
+            "a b",
+            "user:6",
+            "é",
+            "a!b",
+            "a/b",
+            "a\n",
+            &"x".repeat(100),
+        ] {
             assert!(!is_group(name), "{name}");
         }
     }
