@@ -24,6 +24,7 @@ mod harness;
 mod init;
 mod limits;
 mod membership;
+mod on_channel_layer;
 mod operations;
 mod parity;
 mod presence;
