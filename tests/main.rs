@@ -10,7 +10,8 @@
     clippy::unwrap_used
 )]
 
-mod channel_layer;
+mod burst;
+mod chaos;
 mod cli;
 mod config;
 mod demo;

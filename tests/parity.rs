@@ -10,14 +10,15 @@
 //! Everything else that differs on purpose is in the list `DIFFERENCES` of
 //! each module, with the reason and with what is expected instead.
 
+mod channel_layer;
 mod chat;
-pub(crate) mod django;
+mod django;
 mod fastapi;
 mod stage;
 
 use std::collections::HashMap;
 
-pub(crate) use stage::{Stage, Tab};
+pub(crate) use stage::{Stage, Tab, start_outrigger};
 use stage::{forged, forged_with, in_seconds, masked};
 
 use crate::harness::apps::{App, Example, Layer, Place, Server, Setting};

@@ -21,12 +21,13 @@ use crate::harness::{
 };
 
 /// An app, what stands in front of it, and what clients have seen so far.
-#[allow(dead_code, reason = "some are only held")]
 pub(crate) struct Stage {
     door: Door,
     pub(crate) app: App,
     pub(crate) front: Option<Outrigger>,
     pub(crate) redis: Option<Redis>,
+    /// Of the front.
+    pub(crate) config: String,
     pub(crate) runtime: Runtime,
     tokens: RefCell<HashMap<String, String>>,
     transcript: RefCell<Transcript>,
@@ -40,8 +41,8 @@ impl Stage {
             .layer
             .map(|layer| (layer, runtime.block_on(Redis::start())));
         let layer = redis.as_ref().map(|(layer, redis)| (*layer, redis.url()));
-        let config = || config(cast.example, way, &place, layer.as_ref());
-        let front = (way != Way::Direct).then(|| runtime.block_on(start_outrigger(&config())));
+        let config = config(cast.example, way, &place, layer.as_ref());
+        let front = (way != Way::Direct).then(|| runtime.block_on(start_outrigger(&config)));
         let url = |front: &Outrigger| format!("http://{}", front.addr());
         let setting = Setting {
             example: cast.example,
@@ -55,6 +56,7 @@ impl Stage {
             door: door.unwrap_or_else(|| app.door()),
             front,
             redis: redis.map(|(_, redis)| redis),
+            config,
             runtime,
             ..Self::around(app)
         }
@@ -66,6 +68,7 @@ impl Stage {
             app,
             front: None,
             redis: None,
+            config: String::new(),
             runtime: Runtime::new().expect("a runtime"),
             tokens: RefCell::default(),
             transcript: RefCell::default(),
@@ -225,12 +228,7 @@ pub(crate) async fn start_outrigger(config: &str) -> Outrigger {
 }
 
 /// The example's own config, with the addresses of the test and one leg for all.
-pub(crate) fn config(
-    example: Example,
-    way: Way,
-    place: &Place,
-    layer: Option<&(Layer, String)>,
-) -> String {
+fn config(example: Example, way: Way, place: &Place, layer: Option<&(Layer, String)>) -> String {
     let file = apps::folder(example).join("outrigger.toml");
     let text = std::fs::read_to_string(file).expect("the example's config");
     let replaced = |text: String, from: &str, to: &str| {
@@ -241,11 +239,33 @@ pub(crate) fn config(
     let text = replaced(text, "127.0.0.1:8080", "127.0.0.1:0");
     let text = replaced(text, "127.0.0.1:9464", "127.0.0.1:0");
     let text = replaced(text, "http://127.0.0.1:8000", &socket);
-    let _ = layer;
+    let redis = "redis://127.0.0.1:6379/0";
+    let text = match layer {
+        Some((layer, url)) => {
+            let named = format!("layer = \"{}\"", layer.name());
+            replaced(replaced(text, redis, url), "layer = \"core\"", &named)
+        }
+        None if example == Example::Django => with_the_webhook(&text),
+        None => text,
+    };
+    let text = text + "[stop]\nnotice = \"0s\"\nspread = \"0s\"\ndeadline = \"2s\"\n";
     match way {
         Way::AppLeg => replaced(text, "rollout = \"on\"", "rollout = \"off\""),
         _ => text,
     }
+}
+
+/// The Django example's config by its second way.
+fn with_the_webhook(text: &str) -> String {
+    let kept = text.lines().filter(|line| {
+        let layer = ["[source.channel_layer]", "redis =", "layer ="];
+        !layer.iter().any(|begin| line.starts_with(begin))
+    });
+    let opened = kept.map(|line| match line.strip_prefix('#') {
+        Some(line) if line.contains("source.webhook") || line.starts_with("secret_env") => line,
+        _ => line,
+    });
+    opened.map(|line| format!("{line}\n")).collect()
 }
 
 /// A token of exactly these claims, made here with the app's key.

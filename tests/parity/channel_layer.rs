@@ -1,0 +1,101 @@
+//! A Django app with no line changed: its own channel layer in Redis is the
+//! source. Each scenario is recorded on the app's own consumers, then played
+//! with Outrigger in front; the frames must be equal to the byte, for both
+//! classes of `channels_redis` and under both servers.
+
+use serde_json::json;
+
+use super::{Cast, Named, Played, Stage, Way, django};
+use crate::harness::apps::{Example, Layer, Server};
+
+#[test]
+fn frames_are_those_of_the_core_layer_under_daphne() {
+    assert_equal_to_the_byte(Server::Daphne, Layer::Core);
+}
+
+#[test]
+fn frames_are_those_of_the_pubsub_layer_under_daphne() {
+    assert_equal_to_the_byte(Server::Daphne, Layer::PubSub);
+}
+
+#[test]
+fn frames_are_those_of_the_core_layer_under_uvicorn() {
+    assert_equal_to_the_byte(Server::Uvicorn, Layer::Core);
+}
+
+#[test]
+fn frames_are_those_of_the_pubsub_layer_under_uvicorn() {
+    assert_equal_to_the_byte(Server::Uvicorn, Layer::PubSub);
+}
+
+fn assert_equal_to_the_byte(server: Server, layer: Layer) {
+    let cast = Cast {
+        example: Example::Django,
+        server,
+        layer: Some(layer),
+    };
+    let ways = [Way::Direct, Way::ChannelLayer];
+    let played = Played::play(cast, &ways, django::SCENARIOS);
+    let differs =
+        |(name, _): &Named| played.difference(name, Way::ChannelLayer, django::DIFFERENCES);
+    let differing: Vec<_> = django::SCENARIOS.iter().filter_map(differs).collect();
+    // The chats are no endpoints of the example's config yet: the app serves them.
+    let relayed = |name| {
+        let seen = played.seen(name, Way::Direct);
+        seen.iter().any(|line| line.contains("/api/conversations/"))
+    };
+    let names = django::SCENARIOS.iter().map(|(name, _)| *name);
+    let (relayed, served): (Vec<_>, Vec<_>) = names.partition(|name| relayed(name));
+    let lines = served
+        .iter()
+        .flat_map(|name| played.seen(name, Way::Direct));
+    let frames = lines.filter(|line| line.contains(" hears text ")).count();
+    println!(
+        "{server:?}, {}: {} scenarios with {frames} frames recorded on the app's own consumers, \
+         then served from the channel layer (and {} relayed): {} differ",
+        layer.name(),
+        served.len(),
+        relayed.len(),
+        differing.len()
+    );
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+/// Not even the times in frames differ: the same `group_send` is heard at the app's own
+/// consumers and through Outrigger.
+#[test]
+fn the_same_group_send_has_the_same_bytes_at_the_app_and_here() {
+    for layer in [Layer::Core, Layer::PubSub] {
+        let cast = Cast {
+            example: Example::Django,
+            server: Server::Uvicorn,
+            layer: Some(layer),
+        };
+        let stage = Stage::build(cast, Way::ChannelLayer);
+        let app = stage.app.door();
+        let paths = [
+            "/ws/realtime/",
+            "/ws/notifications/",
+            "/ws/friend-requests/",
+        ];
+        let mut twins = paths.map(|path| {
+            let theirs = stage.open_at(&app, "jose", path).socket;
+            (theirs, stage.open("jose", path).socket)
+        });
+        stage.post(
+            "zoe",
+            "/api/notifications/",
+            &json!({ "recipient": 1, "title": "Zoë 🚣\u{7f}" }),
+        );
+        let request = stage.post("zoe", "/api/friend-requests/", &json!({ "to": 1 }));
+        let path = format!("/api/friend-requests/{}/accept/", request.json()["id"]);
+        stage.post("jose", &path, &json!({}));
+        for ((theirs, ours), count) in twins.iter_mut().zip([3, 1, 2]) {
+            for _ in 0..count {
+                let heard = theirs.hear();
+                assert!(heard.starts_with("text "), "{heard}");
+                assert_eq!(heard, ours.hear(), "{layer:?}");
+            }
+        }
+    }
+}
