@@ -124,11 +124,6 @@ impl Demand {
         }
     }
 
-    /// A source is about to follow: who comes before it does waits for it already.
-    pub fn expect_source(&self) {
-        self.lock().attached = true;
-    }
-
     /// A source follows from now on, in place of the one that did. All topics are
     /// new to it.
     pub fn follow(self: &Arc<Self>) -> Follower {
@@ -157,7 +152,10 @@ impl State {
     }
 
     fn has_joined(&self, topics: &[Topic]) -> bool {
-        !self.attached || topics.iter().all(|topic| self.joined.contains(topic))
+        // What nobody listens to any more is not joined either.
+        let has =
+            |topic: &Topic| self.joined.contains(topic) || !self.listeners.contains_key(topic);
+        !self.attached || topics.iter().all(has)
     }
 }
 
@@ -245,25 +243,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_source_that_is_expected_is_waited_for() {
-        let demand = Demand::new(Metrics::new());
-        demand.expect_source();
-        let early = topics(&["early"]);
-        demand.add(&early);
-        let began = tokio::time::Instant::now();
-        let source = async { demand.follow().joined(early.clone()) };
-        tokio::join!(demand.joined(&early), source);
-        assert_eq!(began.elapsed(), Duration::ZERO);
-        assert!(!demand.lock().attached, "it has gone");
-    }
-
-    #[tokio::test(start_paused = true)]
     async fn a_session_waits_for_all_its_topics_and_not_for_long() {
         let demand = Demand::new(Metrics::new());
+        demand.add(&topics(&["a", "b"]));
         let follower = demand.follow();
         follower.joined(topics(&["a"]));
         let began = tokio::time::Instant::now();
-        demand.joined(&topics(&["a"])).await;
+        demand.joined(&topics(&["a", "nobody's"])).await;
         assert_eq!(began.elapsed(), Duration::ZERO);
         demand.joined(&topics(&["a", "b"])).await;
         assert_eq!(began.elapsed(), PATIENCE);

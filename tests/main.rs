@@ -12,7 +12,6 @@
 
 mod burst;
 mod chaos;
-mod checklists;
 mod cli;
 mod config;
 mod demo;

@@ -287,6 +287,16 @@ tables! {
         ephemeral: bool,
         data: Option<Tree>,
     }
+    Subscribe {
+        topics: Vec<Spanned<String>>,
+        each: Maybe<String>,
+        permit: Maybe<Short<Permit>>,
+        on_failure: Maybe<Answer>,
+    }
+    Unsubscribe {
+        topics: Vec<Spanned<String>>,
+        each: Maybe<String>,
+    }
     Answer {
         reply: Option<Tree>,
         reply_text: Maybe<String>,
@@ -359,6 +369,8 @@ moments! {
         delete_key: Maybe<DeleteKey>,
         group_send: Maybe<GroupSend>,
         publish: Maybe<Publish>,
+        subscribe: Maybe<Subscribe>,
+        unsubscribe: Maybe<Unsubscribe>,
         reply: Option<Tree>,
         reply_text: Maybe<String>,
     }

@@ -96,7 +96,8 @@ impl Expression {
         }
     }
 
-    fn references(&self) -> impl Iterator<Item = &Reference> {
+    /// What it is worked out from.
+    pub(super) fn references(&self) -> impl Iterator<Item = &Reference> {
         let (first, second) = match self {
             Self::Value { reference, .. } => (reference, None),
             Self::Same { left, right, .. } => match right {

@@ -151,6 +151,16 @@ impl Reference {
         )
     }
 
+    /// Whether the value is the client's own word.
+    pub fn is_said(&self) -> bool {
+        self.root == Root::Message
+    }
+
+    /// Whether this is the path parameter of a name.
+    pub fn is_param(&self, name: &str) -> bool {
+        matches!(&self.root, Root::Param(param) if &**param == name)
+    }
+
     /// Whether the value depends on the moment.
     pub(super) fn is_timed(&self) -> bool {
         matches!(self.root, Root::Now(_))

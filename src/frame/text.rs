@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::{
-    Fault, JsonStyle, Scope, Vocabulary,
+    Fault, JsonStyle, Reference, Scope, Vocabulary,
+    expression::Expression,
     parse::{Part, Purpose, parse},
 };
 
@@ -39,6 +40,24 @@ impl Text {
     pub fn is_fixed(&self) -> bool {
         let fixed = |part: &Part| matches!(part, Part::Fixed(_));
         self.parts.iter().all(fixed)
+    }
+
+    /// What it is filled in from.
+    pub fn references(&self) -> impl Iterator<Item = &Reference> {
+        self.expressions().flat_map(Expression::references)
+    }
+
+    /// Whether it holds the value itself that a reference stands for.
+    pub fn holds(&self, value: &Reference) -> bool {
+        let is = |one: &Expression| matches!(one, Expression::Value { reference, .. } if reference == value);
+        self.expressions().any(is)
+    }
+
+    fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Filled(expression) => Some(expression),
+            Part::Fixed(_) => None,
+        })
     }
 
     /// Writes the string.

@@ -33,7 +33,7 @@ use crate::{
 };
 
 pub use moves::{Question, TooManyTopics};
-pub use outbox::{Due, End, Offered, Outbox, Outgoing};
+pub use outbox::{Due, End, Hold, Offered, Outbox, Outgoing};
 pub use subscriber::Subscriber;
 
 use joined::Joined;

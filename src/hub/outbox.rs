@@ -7,7 +7,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::Notify;
@@ -47,6 +47,8 @@ struct Queue {
     /// The newest entry that was offered and taken.
     last: Offset,
     behind: bool,
+    /// What waits is not due for so many reasons.
+    holds: usize,
     /// Nothing after this place is for the session, and why.
     end: Option<Box<(Offset, End)>>,
 }
@@ -58,6 +60,17 @@ pub enum End {
     Asked(Farewell),
     /// So many topics came and went that it cannot be told what it has missed.
     TooManyChanges,
+}
+
+/// While this lasts, what comes for a session waits.
+#[derive(Debug)]
+pub struct Hold(Arc<Outbox>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.lock().holds -= 1;
+        self.0.wake.notify_one();
+    }
 }
 
 /// What there is to do for the session.
@@ -90,6 +103,7 @@ impl Outbox {
             bytes: 0,
             last: since,
             behind: false,
+            holds: 0,
             end: None,
         };
         Self {
@@ -196,7 +210,18 @@ impl Outbox {
 
     /// Waits until something may be due.
     pub async fn ready(&self) {
-        self.wake.notified().await;
+        loop {
+            self.wake.notified().await;
+            if self.lock().holds == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Nothing is due until this is dropped; for what takes no time.
+    pub fn hold(self: &Arc<Self>) -> Hold {
+        self.lock().holds += 1;
+        Hold(self.clone())
     }
 
     /// Ends the session at a place of the feed. The first end counts.

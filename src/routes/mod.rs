@@ -10,6 +10,7 @@ mod pattern;
 mod presence;
 mod status;
 mod step;
+mod subscribe;
 mod topics_from;
 mod trust;
 
@@ -36,6 +37,7 @@ pub use pattern::PathPattern;
 pub use presence::{Per, Presence};
 pub use status::FileStatus;
 pub use step::{Call, Every, Exclude, GroupSend, Moments, OnConnect, Publish, Reply, SetKey, Step};
+pub use subscribe::{Subscribe, Topics};
 pub use topics_from::{Each, Nowhere, TopicsFrom};
 pub use trust::{NotANetwork, Trusted};
 

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, Method, StatusCode};
 
+use super::{Permit, Subscribe, Topics};
 use crate::{
     event::Kind,
     frame::{Template, Text},
@@ -22,8 +23,23 @@ pub enum Step {
     GroupSend(Box<GroupSend>),
     /// Puts an event on the feed.
     Publish(Box<Publish>),
+    /// Has the session hear more.
+    Subscribe(Box<Subscribe>),
+    /// Has it hear less.
+    Unsubscribe(Topics),
     /// Answers this socket.
     Reply(Reply),
+}
+
+impl Step {
+    /// Whether the app may be asked with the client's own credentials.
+    pub fn calls_app(&self) -> bool {
+        match self {
+            Self::Call(_) => true,
+            Self::Subscribe(subscribe) => matches!(subscribe.permit, Permit::Ask { .. }),
+            _ => false,
+        }
+    }
 }
 
 /// A request to the app on behalf of the client, with the client's own credentials.

@@ -267,6 +267,7 @@ impl Live {
             client: subscriber.client.clone(),
             session: subscriber.session,
             caller: self.subscription.caller.clone(),
+            outbox: Some(subscriber.outbox.clone()),
         }
     }
 

@@ -37,6 +37,7 @@ impl Here {
             client: subscriber.client.clone(),
             session: subscriber.session,
             caller: caller.cloned(),
+            outbox: None,
         };
         let something = seat.is_some() || !endpoint.moments.on_disconnect.is_empty();
         Self(something.then(|| Box::new(desk())), seat)
@@ -99,7 +100,9 @@ fn denied(failed: &Failed) -> Denied {
     let why = failed.to_string();
     match failed {
         Failed::Refused(status) => Denied::by(*status).unwrap_or(Denied::Unknown(why)),
-        Failed::Missing(_) | Failed::Unusable(_) => Denied::NotPermitted(why),
+        Failed::Missing(_) | Failed::Unusable(_) | Failed::NotPermitted(_) | Failed::Full(_) => {
+            Denied::NotPermitted(why)
+        }
         Failed::Unanswered(_) | Failed::Unavailable(_) => Denied::Unknown(why),
     }
 }

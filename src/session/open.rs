@@ -140,6 +140,7 @@ impl Sessions {
             client: Arc::new(client),
             session: place.listed().session,
             caller: calls_app(&endpoint).then(|| credentials.clone()),
+            outbox: None,
         };
         let caller = desk.caller.clone();
         let (mut client, here) = self.connect(desk).await?;
@@ -252,7 +253,7 @@ pub(super) fn topics(endpoint: &Endpoint, client: &Client) -> Result<Box<[Topic]
 
 /// Whether sessions of the endpoint ask the app for anything after the handshake.
 fn calls_app(endpoint: &Endpoint) -> bool {
-    endpoint.steps().any(|step| matches!(step, Step::Call(_)))
+    endpoint.steps().any(Step::calls_app)
 }
 
 /// Whether a changed endpoint lets in whom the old one let in, by the same

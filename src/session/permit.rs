@@ -55,7 +55,14 @@ impl Sessions {
         match &endpoint.permit {
             Permit::Anyone => {}
             Permit::Own(param) => own(client, param)?,
-            Permit::Claim { claim, value } => claimed(client, claim, value)?,
+            Permit::Claim { claim, value } => {
+                let client = Some(&*client);
+                let scope = Scope {
+                    client,
+                    ..Scope::default()
+                };
+                claimed(&scope, claim, value)?;
+            }
             Permit::Ask { path, cache } => {
                 self.ask(table, client, caller, (path, *cache)).await?;
             }
@@ -121,18 +128,15 @@ pub(super) fn own(client: &Client, param: &Arc<str>) -> Result<(), Denied> {
 }
 
 pub(super) fn claimed(
-    client: &Client,
+    scope: &Scope<'_>,
     claim: &str,
     value: &crate::frame::Text,
 ) -> Result<(), Denied> {
-    let scope = Scope {
-        client: Some(client),
-        ..Scope::default()
-    };
     let wanted = value
-        .render(&scope)
+        .render(scope)
         .map_err(|missing| Denied::NotPermitted(missing.to_string()))?;
-    let held = client.claims.as_ref().and_then(|claims| claims.get(claim));
+    let claims = scope.client.and_then(|client| client.claims.as_ref());
+    let held = claims.and_then(|claims| claims.get(claim));
     let holds = match held {
         Some(Value::Array(items)) => items.iter().any(|item| text_of(item) == wanted),
         Some(one) => text_of(one) == wanted,

@@ -131,7 +131,7 @@ fn admitted(endpoint: &Endpoint, client: &Client) -> Result<Admitted, String> {
     let permitted = match &endpoint.permit {
         Permit::Anyone => Ok(()),
         Permit::Own(param) => own(client, param),
-        Permit::Claim { claim, value } => claimed(client, claim, value),
+        Permit::Claim { claim, value } => claimed(&scope, claim, value),
         Permit::Ask { path, .. } => {
             let path = path.render_path(&scope);
             questions.push(path.map_err(|missing| missing.to_string())?);

@@ -1,5 +1,6 @@
 //! Sessions whose topics change while they are open.
 
+mod choosing;
 mod shadow;
 
 use serde_json::{Value, json};

@@ -89,7 +89,7 @@ fn decided(endpoint: &Endpoint, client: (Who, bool), params: Params, asked: &Ask
     lines.extend(said(endpoint));
     let connect = endpoint.moments.on_connect.iter();
     let mut connect = connect.flat_map(|one| &one.steps);
-    let is_asked = !questions.is_empty() || connect.any(|step| matches!(step, Step::Call(_)));
+    let is_asked = !questions.is_empty() || connect.any(Step::calls_app);
     lines.push(("result", match !is_asked {
         true => "connected, served from the feed".into(),
         false => format!(

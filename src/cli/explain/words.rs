@@ -4,7 +4,8 @@ use super::request::Asked;
 use crate::{
     auth::TokenSource,
     event::UserId,
-    routes::{Action, Method, Per, Presence, Refuse, RouteTable, Step},
+    frame::Text,
+    routes::{Action, Method, Per, Presence, Refuse, RouteTable, Step, Topics},
     session::{Who, preview::Shown},
 };
 
@@ -88,6 +89,13 @@ fn step(step: &Step) -> String {
         Step::DeleteKey(key) => format!("deletes the key {}", key.source()),
         Step::GroupSend(send) => format!("sends to the group {}", send.group.source()),
         Step::Publish(publish) => format!("publishes {}", publish.kind),
+        Step::Subscribe(subscribe) => format!("subscribes to {}", topics(&subscribe.topics)),
+        Step::Unsubscribe(from) => format!("unsubscribes from {}", topics(from)),
         Step::Reply(_) => "replies".to_owned(),
     }
+}
+
+fn topics(topics: &Topics) -> String {
+    let all: Vec<_> = topics.texts.iter().map(Text::source).collect();
+    all.join(", ")
 }

@@ -42,7 +42,7 @@ fn action(check: &mut Check<'_>, place: &Place<'_>, action: &Spanned<raw::Action
         mute: None,
     };
     let written = raw.steps();
-    let help = "write call, publish, reply, reply_text, or ignore = true";
+    let help = "write call, publish, subscribe, reply, reply_text, or ignore = true";
     match (&raw.ignore, steps::is_empty(&written)) {
         (None, true) => check.error(action.span(), "this action does nothing", help),
         (Some(ignore), _) if !*ignore.get_ref() => check.error(

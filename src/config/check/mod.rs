@@ -21,6 +21,7 @@ mod process;
 mod redis;
 mod source;
 mod steps;
+mod subscribe;
 mod topics_from;
 
 use std::{collections::HashSet, ops::Range, path::Path, path::PathBuf};

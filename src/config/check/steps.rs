@@ -16,6 +16,7 @@ use super::{
     frames::{answer, reply},
     include::Place,
     source::header_name,
+    subscribe,
 };
 use crate::{
     frame::{JsonStyle, Text, Vocabulary},
@@ -62,6 +63,13 @@ pub(super) fn steps(
         let publish = publish(check, &known, raw);
         steps.extend(publish.map(|publish| Step::Publish(Box::new(publish))));
     }
+    let subscribe = raw.subscribe.as_ref();
+    let subscribe = subscribe.and_then(|raw| subscribe::subscribe(check, moment, &known, raw));
+    steps.extend(subscribe.map(|subscribe| Step::Subscribe(Box::new(subscribe))));
+    let unsubscribe = raw.unsubscribe.as_ref();
+    let unsubscribe =
+        unsubscribe.and_then(|raw| subscribe::unsubscribe(check, moment, &known, raw));
+    steps.extend(unsubscribe.map(Step::Unsubscribe));
     let both = (raw.reply.as_ref(), raw.reply_text.as_ref());
     steps.extend(reply(check, moment.place, &known, both).map(Step::Reply));
     steps
@@ -74,6 +82,8 @@ pub(super) fn is_empty(raw: &raw::Steps) -> bool {
         && raw.delete_key.is_none()
         && raw.group_send.is_none()
         && raw.publish.is_none()
+        && raw.subscribe.is_none()
+        && raw.unsubscribe.is_none()
         && raw.reply.is_none()
         && raw.reply_text.is_none()
 }

@@ -2,7 +2,10 @@
 
 use http::{HeaderValue, header::CONTENT_TYPE};
 use serde_json::Value;
-use tokio::time::{Duration, timeout};
+use tokio::{
+    sync::SemaphorePermit,
+    time::{Duration, timeout},
+};
 
 use super::{Desk, Done, Failed, Said};
 use crate::{
@@ -56,12 +59,17 @@ impl Desk {
     /// In line with the calls of all other sessions: what many clients cause at the
     /// same moment leaves room for plain requests.
     async fn ask(&self, request: CallRequest) -> Result<CallResponse, Failed> {
-        let turn = timeout(IN_LINE, self.sessions.calls.acquire()).await;
-        let Ok(Ok(_turn)) = turn else {
-            return Err(Failed::Unanswered("too many calls at once".into()));
-        };
+        let _turn = self.turn().await?;
         let answer = self.table.app.call(request).await;
         answer.map_err(|error| Failed::Unanswered(error.to_string()))
+    }
+
+    /// Waits in that line, not for ever.
+    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, Failed> {
+        match timeout(IN_LINE, self.sessions.calls.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(Failed::Unanswered("too many calls at once".into())),
+        }
     }
 
     fn request(&self, call: &Call, said: Said<'_>) -> Result<CallRequest, Missing> {

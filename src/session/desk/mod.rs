@@ -4,6 +4,7 @@
 mod call;
 mod publish;
 mod redis;
+mod subscribe;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use super::{Sessions, caller::Caller};
 use crate::{
     event::SessionId,
     frame::{Client, Missing, Scope},
+    hub::{Hold, Outbox, TooManyTopics},
     metrics::{AtMoment, Because, Shared},
     routes::{Endpoint, Reply, RouteTable, Step},
 };
@@ -29,6 +31,8 @@ pub(super) struct Desk {
     pub(super) client: Arc<Client>,
     pub(super) session: SessionId,
     pub(super) caller: Option<Arc<Caller>>,
+    /// Of a session that is open: what it hears can be changed.
+    pub(super) outbox: Option<Arc<Outbox>>,
 }
 
 /// What the steps may speak of besides the client.
@@ -51,6 +55,8 @@ pub(super) struct Done {
     pub(super) answer: Option<Value>,
     /// Why the list ended early.
     pub(super) failed: Option<Failed>,
+    /// What it has come to hear comes after the reply.
+    hold: Option<Hold>,
 }
 
 /// Why a step was not done.
@@ -68,6 +74,12 @@ pub(super) enum Failed {
     /// What was filled in is not what it has to be.
     #[error("{0}")]
     Unusable(String),
+    /// The session may not hear this.
+    #[error("{0}")]
+    NotPermitted(String),
+    /// The session would hear too much.
+    #[error(transparent)]
+    Full(#[from] TooManyTopics),
     /// Where it was to be put takes nothing at the moment.
     #[error("{0}")]
     Unavailable(String),
@@ -81,6 +93,8 @@ impl Failed {
             Self::Unanswered(_) => "failed",
             Self::Missing(_) => "missing_value",
             Self::Unusable(_) => "unusable_value",
+            Self::NotPermitted(_) => "not_permitted",
+            Self::Full(_) => "max_topics",
             Self::Unavailable(_) => "unavailable",
         }
     }
@@ -113,8 +127,14 @@ impl Desk {
         }
         let done = self.perform(&action.steps, said).await;
         match &done.failed {
-            // The calls have a counter of their own.
-            None | Some(Failed::Refused(_) | Failed::Unanswered(_)) => {}
+            // The calls have a counter of their own, and so has what is not to be heard.
+            None
+            | Some(
+                Failed::Refused(_)
+                | Failed::Unanswered(_)
+                | Failed::NotPermitted(_)
+                | Failed::Full(_),
+            ) => {}
             Some(other) => self.dropped(other.metric()),
         }
         done.reply
@@ -168,6 +188,8 @@ impl Desk {
             Step::DeleteKey(key) => self.delete_key(key, said).await,
             Step::GroupSend(send) => self.group_send(send, said).await,
             Step::Publish(publish) => self.publish(publish, said).await,
+            Step::Subscribe(subscribe) => self.subscribe(subscribe, said, done).await,
+            Step::Unsubscribe(topics) => self.unsubscribe(topics, said).await,
             Step::Reply(reply) => {
                 done.reply = self.reply(reply, said);
                 Ok(())
