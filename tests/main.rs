@@ -12,6 +12,7 @@
 
 mod burst;
 mod chaos;
+mod checklists;
 mod cli;
 mod config;
 mod demo;

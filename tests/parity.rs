@@ -34,6 +34,8 @@ pub(crate) enum Way {
     FeedLeg,
     /// Outrigger serves what it reads from the app's channel layer.
     ChannelLayer,
+    /// Outrigger serves what it sees in HTTP exchanges; the app does not know of it.
+    Exchange,
 }
 
 /// Which app is played with, and on what it stands.

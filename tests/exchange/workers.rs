@@ -78,7 +78,7 @@ fn heard(socket: &mut Socket, all: usize) -> Vec<String> {
 
 /// The example's own file, with the addresses of the test.
 fn config(place: &Place) -> String {
-    let file = apps::folder(Example::FastApi).join("exchange.toml");
+    let file = apps::folder(Example::FastApi).join("outrigger.toml");
     let text = std::fs::read_to_string(file).expect("the example's config");
     text.replace("127.0.0.1:8080", "127.0.0.1:0")
         .replace("127.0.0.1:9464", "127.0.0.1:0")

@@ -22,7 +22,7 @@ use crate::harness::{
 
 /// An app, what stands in front of it, and what clients have seen so far.
 pub(crate) struct Stage {
-    door: Door,
+    pub(crate) door: Door,
     pub(crate) app: App,
     pub(crate) front: Option<Outrigger>,
     pub(crate) redis: Option<Redis>,
@@ -229,7 +229,11 @@ pub(crate) async fn start_outrigger(config: &str) -> Outrigger {
 
 /// The example's own config, with the addresses of the test and one leg for all.
 fn config(example: Example, way: Way, place: &Place, layer: Option<&(Layer, String)>) -> String {
-    let file = apps::folder(example).join("outrigger.toml");
+    let file = match (example, way) {
+        (Example::FastApi, Way::FeedLeg) => "webhook.toml",
+        _ => "outrigger.toml",
+    };
+    let file = apps::folder(example).join(file);
     let text = std::fs::read_to_string(file).expect("the example's config");
     let replaced = |text: String, from: &str, to: &str| {
         assert!(text.contains(from), "the example's config has no {from}");
