@@ -124,6 +124,11 @@ impl Demand {
         }
     }
 
+    /// A source is about to follow: who comes before it does waits for it already.
+    pub fn expect_source(&self) {
+        self.lock().attached = true;
+    }
+
     /// A source follows from now on, in place of the one that did. All topics are
     /// new to it.
     pub fn follow(self: &Arc<Self>) -> Follower {
@@ -240,6 +245,19 @@ mod tests {
         let began = tokio::time::Instant::now();
         demand.joined(&topics(&["a"])).await;
         assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_is_expected_is_waited_for() {
+        let demand = Demand::new(Metrics::new());
+        demand.expect_source();
+        let early = topics(&["early"]);
+        demand.add(&early);
+        let began = tokio::time::Instant::now();
+        let source = async { demand.follow().joined(early.clone()) };
+        tokio::join!(demand.joined(&early), source);
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        assert!(!demand.lock().attached, "it has gone");
     }
 
     #[tokio::test(start_paused = true)]

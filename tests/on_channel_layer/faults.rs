@@ -7,6 +7,9 @@ use crate::harness::{App, Outrigger, Redis, Socket, ok, until};
 async fn after_a_restart_of_redis_the_groups_are_joined_again_by_themselves() {
     for (lines, python) in [super::LAYERS[0], super::LAYERS[4]] {
         let mut stage = Stage::with(lines, python).await;
+        let opened = "outrigger_channel_layer_connects_total{result=\"opened\"}";
+        stage.outrigger.metric_becomes(opened, 1.0).await;
+        // It is answered when its group is joined, for the first time.
         let mut socket = stage.open("chat_1").await;
         stage.redis.restart().await;
         let joined = "outrigger_channel_layer_joins_total{result=\"joined\"}";

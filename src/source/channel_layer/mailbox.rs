@@ -68,12 +68,14 @@ impl Batch {
 impl Mailbox {
     /// Empties it until somebody wakes it up.
     pub(super) async fn run(self) {
-        let mut alarm = Alarm::default();
+        let (mut alarm, mut heard_before) = (Alarm::default(), false);
         loop {
             match self.host.dedicated().await {
                 Ok(connection) => {
                     self.layer.connected(&self.host);
-                    self.anew.notify_one();
+                    if std::mem::replace(&mut heard_before, true) {
+                        self.anew.notify_one();
+                    }
                     match self.empty(&connection, &mut alarm).await {
                         Ok(()) => return,
                         Err(failure) => self.layer.disconnected(&self.host, &failure, "lost"),

@@ -148,13 +148,15 @@ pub struct Status {
 }
 
 impl ChannelLayer {
-    /// Nothing is connected before [`ChannelLayer::run`] or the first message.
+    /// Nothing is connected before [`ChannelLayer::run`] or the first message, but
+    /// sessions wait for their groups from now on.
     pub fn new(
         settings: Settings,
         (feed, demand): (Arc<Feed>, Arc<Demand>),
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let hosts = settings.hosts.iter().cloned().map(Redis::new).collect();
+        demand.expect_source();
         Arc::new(Self {
             codec: codec::Codec::new(&settings),
             settings,
