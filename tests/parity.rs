@@ -18,8 +18,9 @@ mod stage;
 
 use std::collections::HashMap;
 
+pub(crate) use stage::masked;
 pub(crate) use stage::{Stage, Tab, start_outrigger};
-use stage::{forged, forged_with, in_seconds, masked};
+use stage::{forged, forged_with, in_seconds};
 
 use crate::harness::apps::{App, Example, Layer, Place, Server, Setting};
 

@@ -3,6 +3,10 @@
 //! which test plays which item; that both name the same tests is checked here.
 
 mod fastapi;
+mod inbox;
+mod play;
+mod realtime;
+mod social;
 
 use std::{collections::BTreeSet, fs, path::Path};
 

@@ -25,7 +25,31 @@ pub(crate) const WEBHOOK_SECRET: &str = "whsec_YSB3ZWJob29rIHNlY3JldCBvZiB0aGUgd
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Example {
     Django,
+    /// The same app, with the config for its conversations.
+    Inbox,
+    /// The same app, as its second frontend has it.
+    Friends,
     FastApi,
+}
+
+impl Example {
+    /// Its config for Outrigger.
+    pub(crate) fn config(self) -> PathBuf {
+        folder(self).join(match self {
+            Self::Django | Self::FastApi => "outrigger.toml",
+            Self::Inbox => "inbox.toml",
+            Self::Friends => "friends.toml",
+        })
+    }
+
+    /// What its server is given.
+    fn asgi(self) -> &'static str {
+        match self {
+            Self::Django | Self::Inbox => "backend.asgi:application",
+            Self::Friends => "backend.asgi_friends:application",
+            Self::FastApi => "backend.main:app",
+        }
+    }
 }
 
 /// What an example runs under; FastAPI has uvicorn.
@@ -133,7 +157,7 @@ pub(crate) struct App {
 impl App {
     /// Starts an example with fresh data and waits until it answers.
     pub(crate) fn start(place: Place, setting: Setting) -> Self {
-        if setting.example == Example::Django {
+        if setting.example != Example::FastApi {
             fs::write(place.database(), &*SEEDED_DATABASE).expect("the database");
         }
         let mut app = Self {
@@ -152,19 +176,14 @@ impl App {
         let log = log.create(true).append(true).open(self.place.log());
         let mut command = self.python();
         let command = match (self.setting.example, self.setting.server) {
-            (Example::Django, Server::Daphne) => command
-                .args(["-m", "daphne", "-v", "0", "-u"])
-                .arg(self.place.socket())
-                .arg("backend.asgi:application"),
-            (Example::Django, Server::Uvicorn | Server::TwoWorkers) => command
-                .args(["-m", "uvicorn", "--log-level", "warning", "--uds"])
-                .arg(self.place.socket())
-                .arg("backend.asgi:application"),
-            (Example::FastApi, _) => command
-                .args(["-m", "uvicorn", "--log-level", "warning", "--uds"])
-                .arg(self.place.socket())
-                .arg("backend.main:app"),
+            (Example::FastApi, _) | (_, Server::Uvicorn | Server::TwoWorkers) => {
+                command.args(["-m", "uvicorn", "--log-level", "warning", "--uds"])
+            }
+            (_, Server::Daphne) => command.args(["-m", "daphne", "-v", "0", "-u"]),
         };
+        let command = command
+            .arg(self.place.socket())
+            .arg(self.setting.example.asgi());
         if self.setting.server == Server::TwoWorkers {
             command.args(["--workers", "2"]);
         }
@@ -248,8 +267,8 @@ impl Drop for App {
 /// The folder of an example.
 pub(crate) fn folder(example: Example) -> PathBuf {
     let name = match example {
-        Example::Django => "django-channels",
         Example::FastApi => "fastapi",
+        _ => "django-channels",
     };
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("examples")

@@ -75,6 +75,18 @@ impl Stage {
         }
     }
 
+    /// Outrigger is stopped as a service manager does, and the next one is started.
+    pub(crate) fn restart_front(&mut self) {
+        let mut old = self.front.take().expect("an Outrigger");
+        self.runtime.block_on(async {
+            old.signal("TERM").await;
+            assert!(old.exit().await.success());
+        });
+        let next = self.runtime.block_on(start_outrigger(&self.config));
+        self.door = Door::Tcp(next.addr());
+        self.front = Some(next);
+    }
+
     /// Plays one scenario. One that breaks off says so in its transcript.
     pub(crate) fn perform(&self, play: Scenario) -> Transcript {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| play(self))) {
@@ -121,8 +133,8 @@ impl Stage {
             return token.clone();
         }
         let key = match self.app.example() {
-            Example::Django => "access",
             Example::FastApi => "access_token",
+            _ => "access",
         };
         let token = self.login(who, key);
         self.tokens.borrow_mut().insert(who.into(), token.clone());
@@ -131,8 +143,8 @@ impl Stage {
 
     pub(crate) fn login(&self, who: &str, key: &str) -> String {
         let path = match self.app.example() {
-            Example::Django => "/api/auth/login/",
             Example::FastApi => "/auth/login",
+            _ => "/api/auth/login/",
         };
         let body = json!({ "username": who, "password": "outrigger" });
         let answer = plain::exchange(&self.door, "POST", path, None, Some(&body));
@@ -230,10 +242,9 @@ pub(crate) async fn start_outrigger(config: &str) -> Outrigger {
 /// The example's own config, with the addresses of the test and one leg for all.
 fn config(example: Example, way: Way, place: &Place, layer: Option<&(Layer, String)>) -> String {
     let file = match (example, way) {
-        (Example::FastApi, Way::FeedLeg) => "webhook.toml",
-        _ => "outrigger.toml",
+        (Example::FastApi, Way::FeedLeg) => apps::folder(example).join("webhook.toml"),
+        _ => example.config(),
     };
-    let file = apps::folder(example).join(file);
     let text = std::fs::read_to_string(file).expect("the example's config");
     let replaced = |text: String, from: &str, to: &str| {
         assert!(text.contains(from), "the example's config has no {from}");
@@ -249,7 +260,7 @@ fn config(example: Example, way: Way, place: &Place, layer: Option<&(Layer, Stri
             let named = format!("layer = \"{}\"", layer.name());
             replaced(replaced(text, redis, url), "layer = \"core\"", &named)
         }
-        None if example == Example::Django => with_the_webhook(&text),
+        None if example != Example::FastApi => with_the_webhook(&text),
         None => text,
     };
     let text = text + "[stop]\nnotice = \"0s\"\nspread = \"0s\"\ndeadline = \"2s\"\n";
