@@ -27,7 +27,7 @@ use crate::{
     event::{Entry, Event, Offset, SessionId, Topic, UserId},
     feed::{Feed, Page},
     frame::Template,
-    metrics::{Because, Ended, Metrics, Shared},
+    metrics::{Ended, Metrics},
     order::Order,
     routes::{Exclusion, LeftOut},
 };
@@ -122,13 +122,21 @@ impl Hub {
     }
 
     fn subscribe<'a>(&self, topics: impl Iterator<Item = &'a Topic>, subscriber: &Arc<Subscriber>) {
-        self.demand
-            .add(topics.filter(|topic| self.topics.put(topic, subscriber)));
+        let first = topics.filter(|topic| self.topics.put(topic, subscriber));
+        // One after the other: a shard is held as long as an entry is handed out, and
+        // the demand is one lock for all.
+        let first: SmallVec<[_; 4]> = first.collect();
+        if !first.is_empty() {
+            self.demand.add(first);
+        }
     }
 
     fn unsubscribe<'a>(&self, topics: impl Iterator<Item = &'a Topic>, session: SessionId) {
-        self.demand
-            .remove(topics.filter(|topic| self.topics.remove(topic, session)));
+        let last = topics.filter(|topic| self.topics.remove(topic, session));
+        let last: SmallVec<[_; 4]> = last.collect();
+        if !last.is_empty() {
+            self.demand.remove(last);
+        }
     }
 
     /// Hands out the feed's entries until it is told to stop.
@@ -166,8 +174,10 @@ impl Hub {
                     error!(%cursor, %oldest, "The feed forgot entries before they were handed out");
                     self.unheard("forgotten");
                     // Each session finds out for itself whether it missed something.
-                    self.topics.all(|one| one.outbox.fall_behind());
-                    self.users.all(|one| one.outbox.fall_behind());
+                    let behind =
+                        |one: &Subscriber| one.missed(one.outbox.fall_behind(), &self.metrics);
+                    self.topics.all(behind);
+                    self.users.all(behind);
                     cursor = oldest;
                 }
             }
@@ -231,17 +241,14 @@ impl Hub {
         if rendered.leaves_out(&entry.event, subscriber) {
             return false;
         }
-        let text = rendered.text(template, entry, subscriber);
-        let offered = subscriber.outbox.offer(entry.position.offset, &text);
+        let frame = Outgoing {
+            offset: entry.position.offset,
+            text: rendered.text(template, entry, subscriber),
+            ephemeral: entry.event.ephemeral,
+        };
+        let offered = subscriber.outbox.offer(frame);
         if offered == Offered::Behind && entry.event.ephemeral {
-            let endpoint = Shared(subscriber.endpoint.name.clone());
-            self.metrics
-                .deliveries_dropped
-                .get_or_create(&Because {
-                    endpoint,
-                    reason: "ephemeral_while_behind",
-                })
-                .inc();
+            subscriber.missed(1, &self.metrics);
         }
         true
     }

@@ -26,6 +26,8 @@ pub struct Outgoing {
     pub offset: Offset,
     /// The text, shared by all who are sent it.
     pub text: Utf8Bytes,
+    /// The feed will not give it again.
+    pub ephemeral: bool,
 }
 
 /// A bounded queue of frames.
@@ -84,6 +86,17 @@ pub enum Due {
     Nothing,
 }
 
+/// What waited up to a place of the feed, cut off from the rest.
+#[derive(Debug)]
+pub struct Cut {
+    /// It.
+    pub frames: VecDeque<Outgoing>,
+    /// Whether something had been left to the feed before.
+    pub was_behind: bool,
+    /// How many of the rest were ephemeral: the feed will not give them again.
+    pub lost: usize,
+}
+
 /// What became of an offered frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offered {
@@ -117,7 +130,8 @@ impl Outbox {
     }
 
     /// Offers a frame; never waits.
-    pub fn offer(&self, offset: Offset, text: &Utf8Bytes) -> Offered {
+    pub fn offer(&self, frame: Outgoing) -> Offered {
+        let (offset, length) = (frame.offset, frame.text.len());
         let mut queue = self.lock();
         if queue.behind && queue.end.is_none() {
             return Offered::Behind;
@@ -125,18 +139,14 @@ impl Outbox {
         if offset <= queue.last || queue.end.is_some() {
             return Offered::Known;
         }
-        let full =
-            queue.frames.len() >= self.max_frames || queue.bytes + text.len() > self.max_bytes;
+        let full = queue.frames.len() >= self.max_frames || queue.bytes + length > self.max_bytes;
         // A frame larger than the whole queue may pass when it is alone.
         if full && !queue.frames.is_empty() {
             queue.behind = true;
         } else {
             queue.last = offset;
-            queue.bytes += text.len();
-            queue.frames.push_back(Outgoing {
-                offset,
-                text: text.clone(),
-            });
+            queue.bytes += length;
+            queue.frames.push_back(frame);
         }
         let offered = if queue.behind {
             Offered::Behind
@@ -166,46 +176,45 @@ impl Outbox {
         Due::Nothing
     }
 
-    /// Gives back what was taken and not done.
-    pub fn put_back(&self, due: Due) {
+    /// Gives back what was taken and not done. Says how many ephemeral frames are lost.
+    pub fn put_back(&self, due: Due) -> usize {
         let mut queue = self.lock();
-        match due {
-            Due::Nothing => return,
+        let mut frames = match due {
+            Due::Nothing => return 0,
             Due::CatchUp => {
-                queue.frames.clear();
-                queue.behind = true;
+                drop(queue);
+                return self.fall_behind();
             }
-            Due::Frames(mut frames) => {
-                frames.append(&mut queue.frames);
-                queue.frames = frames;
-            }
-        }
+            Due::Frames(frames) => frames,
+        };
+        frames.append(&mut queue.frames);
+        queue.frames = frames;
         queue.bytes = queue.frames.iter().map(|frame| frame.text.len()).sum();
         drop(queue);
         self.wake.notify_one();
+        0
     }
 
-    /// Leaves all that waits and all that comes to the feed: it is read next.
-    pub fn fall_behind(&self) {
-        let mut queue = self.lock();
-        queue.frames.clear();
-        queue.bytes = 0;
-        queue.behind = true;
-        drop(queue);
-        self.wake.notify_one();
+    /// Leaves all that waits and all that comes to the feed: it is read next. Says how
+    /// many ephemeral frames are lost by that.
+    pub fn fall_behind(&self) -> usize {
+        self.cut_after(Offset::ZERO).lost
     }
 
-    /// Takes what waits up to an entry, and leaves all that follows to the feed. Also
-    /// tells whether something had been left to it before.
-    pub fn cut_after(&self, last: Offset) -> (VecDeque<Outgoing>, bool) {
+    /// Takes what waits up to an entry, and leaves all that follows to the feed.
+    pub fn cut_after(&self, last: Offset) -> Cut {
         let mut queue = self.lock();
         let mut frames = std::mem::take(&mut queue.frames);
-        frames.retain(|frame| frame.offset <= last);
         queue.bytes = 0;
         let was_behind = std::mem::replace(&mut queue.behind, true);
         drop(queue);
         self.wake.notify_one();
-        (frames, was_behind)
+        let rest = frames.split_off(frames.partition_point(|frame| frame.offset <= last));
+        Cut {
+            frames,
+            was_behind,
+            lost: rest.iter().filter(|frame| frame.ephemeral).count(),
+        }
     }
 
     /// Waits until something may be due.
@@ -318,7 +327,11 @@ mod tests {
     use super::*;
 
     fn offer(outbox: &Outbox, n: u64) -> Offered {
-        outbox.offer(Offset(0, n), &Utf8Bytes::from_static("12345"))
+        outbox.offer(Outgoing {
+            offset: Offset(0, n),
+            text: Utf8Bytes::from_static("12345"),
+            ephemeral: n.is_multiple_of(2),
+        })
     }
 
     #[test]
@@ -350,12 +363,28 @@ mod tests {
     #[test]
     fn what_is_cut_off_is_left_to_the_feed() {
         let outbox = Outbox::new(Offset::ZERO, 10, 1000);
-        for n in 1..=3 {
+        for n in 1..=4 {
             offer(&outbox, n);
         }
-        let (frames, was_behind) = outbox.cut_after(Offset(0, 2));
-        assert_eq!((frames.len(), was_behind), (2, false));
-        assert_eq!(offer(&outbox, 4), Offered::Behind);
+        let cut = outbox.cut_after(Offset(0, 2));
+        assert_eq!((cut.frames.len(), cut.was_behind, cut.lost), (2, false, 1));
+        assert_eq!(offer(&outbox, 5), Offered::Behind);
+        assert!(matches!(outbox.take(), Due::CatchUp));
+    }
+
+    #[test]
+    fn ephemeral_frames_that_are_dropped_are_told_of() {
+        let outbox = Outbox::new(Offset::ZERO, 10, 1000);
+        for n in 1..=4 {
+            offer(&outbox, n);
+        }
+        assert_eq!(outbox.fall_behind(), 2);
+        assert!(matches!(outbox.take(), Due::CatchUp));
+        for n in 5..=6 {
+            assert_eq!(offer(&outbox, n), Offered::Queued);
+        }
+        assert_eq!(outbox.put_back(Due::CatchUp), 1);
+        assert_eq!(outbox.put_back(Due::Nothing), 0);
         assert!(matches!(outbox.take(), Due::CatchUp));
     }
 

@@ -8,6 +8,7 @@ use super::Outbox;
 use crate::{
     event::{Entry, Event, SessionId, Topic},
     frame::{Client, Scope, Template},
+    metrics::{Because, Metrics, Shared},
     order::Order,
     routes::Endpoint,
 };
@@ -61,6 +62,18 @@ impl Subscriber {
         let left_out = event.except.sessions.contains(&self.session)
             || user.is_some_and(|user| event.except.users.contains(user));
         among && !left_out
+    }
+
+    /// Counts ephemeral frames that it will never be sent: nothing replays them.
+    pub fn missed(&self, ephemeral: usize, metrics: &Metrics) {
+        if ephemeral > 0 {
+            let labels = Because {
+                endpoint: Shared(self.endpoint.name.clone()),
+                reason: "ephemeral_while_behind",
+            };
+            let dropped = metrics.deliveries_dropped.get_or_create(&labels);
+            dropped.inc_by(ephemeral as u64);
+        }
     }
 
     pub(super) fn render_with(&self, template: &Template, event: &Event) -> Utf8Bytes {

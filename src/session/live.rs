@@ -334,20 +334,24 @@ impl Live {
             subscriber,
             ..
         } = &self.subscription;
-        let offered = sessions.hub.handed_out();
+        // Asked before taking, and only by whom it concerns: it is one lock for all.
+        let has_past = subscriber.outbox.has_past();
+        let offered = has_past.then(|| sessions.hub.handed_out());
         let due = subscriber.outbox.take();
         let page = matches!(due, Due::CatchUp).then(|| self.outgoing.read_on(&sessions.feed));
         // Looked at after taking and reading: what was accepted under a newer table is
         // not written by the rules of this one.
         if self.table_changed() {
-            subscriber.outbox.put_back(due);
+            subscriber.missed(subscriber.outbox.put_back(due), &sessions.metrics);
             self.on_new_table();
             return Ok(());
         }
         let is_quiet = matches!(due, Due::Nothing);
-        let quiet_until = if is_quiet { offered } else { Offset::ZERO };
         match (due, page) {
-            (Due::Frames(frames), _) => self.outgoing.take_new(frames),
+            (Due::Frames(frames), _) => {
+                let late = self.outgoing.take_new(frames);
+                subscriber.missed(late, &sessions.metrics);
+            }
             (_, Some(page)) => {
                 let metrics = &sessions.metrics;
                 metrics.catch_ups.get_or_create(&self.on_endpoint()).inc();
@@ -355,7 +359,8 @@ impl Live {
             }
             _ => {}
         }
-        if subscriber.outbox.has_past() {
+        if let Some(offered) = offered {
+            let quiet_until = if is_quiet { offered } else { Offset::ZERO };
             self.outgoing.settle(subscriber, quiet_until);
         }
         self.write_now(socket)

@@ -138,23 +138,31 @@ impl Outgoing {
     }
 
     /// Puts frames of the outbox behind what is there, but not what is there already.
-    pub(super) fn take_new(&mut self, frames: VecDeque<hub::Outgoing>) {
+    /// Says for how many ephemeral ones it is too late: what follows them was read from
+    /// the feed, which does not give them.
+    pub(super) fn take_new(&mut self, frames: VecDeque<hub::Outgoing>) -> usize {
+        let mut late = 0;
         for frame in frames {
             if frame.offset > self.sent {
                 self.sent = frame.offset;
                 self.text(frame.text);
+            } else {
+                late += usize::from(frame.ephemeral);
             }
         }
+        late
     }
 
     /// Takes what waits up to a place in the feed; from there on it is read again.
-    /// `offered` is how far the feed had been handed out before.
-    pub(super) fn cut_after(&mut self, since: Offset, outbox: &Outbox, offered: Offset) {
-        let (frames, was_behind) = outbox.cut_after(since);
-        self.take_new(frames);
-        if !was_behind {
+    /// `offered` is how far the feed had been handed out before. Says how many ephemeral
+    /// frames are lost.
+    pub(super) fn cut_after(&mut self, since: Offset, outbox: &Outbox, offered: Offset) -> usize {
+        let cut = outbox.cut_after(since);
+        let late = self.take_new(cut.frames);
+        if !cut.was_behind {
             self.sent = self.sent.max(offered.min(since));
         }
+        late + cut.lost
     }
 
     /// Entries up to a place, and after those of earlier rules, are read by these rules.
@@ -186,7 +194,7 @@ impl Outgoing {
             if let Some(text) = self.frame(entry, subscriber) {
                 // A frame larger than the whole outbox may pass when it is alone.
                 if bytes > 0 && bytes + text.len() > endpoint.limits.outbox_bytes {
-                    subscriber.outbox.fall_behind();
+                    subscriber.missed(subscriber.outbox.fall_behind(), metrics);
                     return Ok(());
                 }
                 bytes += text.len();
@@ -197,7 +205,7 @@ impl Outgoing {
         self.sent = reached;
         if entries.len() == PAGE {
             self.older.retain(|(until, _)| *until > reached);
-            subscriber.outbox.fall_behind();
+            subscriber.missed(subscriber.outbox.fall_behind(), metrics);
         } else {
             self.older.clear();
         }

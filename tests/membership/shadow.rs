@@ -168,7 +168,9 @@ impl World {
                 self.hub.replace(&old, &new);
                 reader.subscriber = new;
             }
-            Step::FallBehind(session) => self.readers[*session].subscriber.outbox.fall_behind(),
+            Step::FallBehind(session) => {
+                self.readers[*session].subscriber.outbox.fall_behind();
+            }
         }
     }
 

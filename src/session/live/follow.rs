@@ -46,7 +46,8 @@ impl Live {
     fn turn_over(&mut self, old: Arc<Subscriber>, swaps: &[Swap]) {
         let offered = self.subscription.sessions.hub.handed_out();
         let since = swaps.first().map_or(offered, |swap| swap.since);
-        self.outgoing.cut_after(since, &old.outbox, offered);
+        let lost = self.outgoing.cut_after(since, &old.outbox, offered);
+        old.missed(lost, &self.subscription.sessions.metrics);
         let mut rules = old;
         for swap in swaps {
             self.outgoing.rules_until(swap.since, rules.clone());
