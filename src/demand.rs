@@ -99,11 +99,6 @@ impl Demand {
         }
     }
 
-    /// Whether anybody listens to a topic.
-    pub fn is_wanted(&self, topic: &Topic) -> bool {
-        self.lock().listeners.contains_key(topic)
-    }
-
     /// Waits until the source, if there is one, has joined all of these; not for long.
     pub async fn joined(&self, topics: &[Topic]) {
         let mut joins = self.joins.subscribe();
@@ -186,11 +181,6 @@ impl Follower {
         changed.into_iter().map(wanted).collect()
     }
 
-    /// Whether anybody listens to a topic.
-    pub fn is_wanted(&self, topic: &Topic) -> bool {
-        self.demand.is_wanted(topic)
-    }
-
     /// These are joined, or there is no waiting for them.
     pub fn joined(&self, topics: impl IntoIterator<Item = Topic>) {
         let mut state = self.demand.lock();
@@ -199,6 +189,17 @@ impl Follower {
             drop(state);
             self.demand.joins.send_replace(());
         }
+    }
+
+    /// Whether this one can be left: nobody listens, and from now on who comes has to
+    /// wait until it is joined again.
+    pub fn leaves(&self, topic: &Topic) -> bool {
+        let mut state = self.demand.lock();
+        let unwanted = !state.listeners.contains_key(topic);
+        if unwanted && state.source == self.source {
+            state.joined.remove(topic);
+        }
+        unwanted
     }
 
     /// This one is joined no more.
@@ -294,6 +295,21 @@ mod tests {
         demand.remove(&topics(&["a"]));
         changes.changed().await.unwrap();
         assert_eq!(follower.take(), [("a".into(), false)]);
+    }
+
+    #[tokio::test]
+    async fn who_comes_when_a_topic_is_left_waits_for_the_next_joining() {
+        let demand = Demand::new(Metrics::new());
+        let follower = demand.follow();
+        let a = topics(&["a"]);
+        follower.joined(a.clone());
+        demand.add(&a);
+        assert!(!follower.leaves(&a[0]));
+        assert!(demand.lock().has_joined(&a));
+        demand.remove(&a);
+        assert!(follower.leaves(&a[0]));
+        demand.add(&a);
+        assert!(!demand.lock().has_joined(&a));
     }
 
     #[tokio::test]

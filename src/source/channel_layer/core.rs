@@ -235,7 +235,8 @@ impl Members {
             let Some((_, topic)) = self.leaving.pop_front() else {
                 break;
             };
-            if !self.follower.is_wanted(&topic) {
+            // From now on a new listener joins anew, and waits for that.
+            if self.follower.leaves(&topic) {
                 left.push(topic);
             }
         }
@@ -298,8 +299,6 @@ impl Members {
     async fn leave(&mut self, topics: Vec<Topic>) {
         let mut left = Vec::new();
         for topic in topics {
-            // From now on a new listener joins anew, and waits for that.
-            self.follower.left(&topic);
             self.pending.remove(&topic);
             if let Some(channel) = self.groups.remove(&topic) {
                 self.channels.remove(&channel);

@@ -87,7 +87,7 @@ async fn follow(layer: &ChannelLayer, follower: &Follower, shards: &[Arc<Shard>]
                 (true, false) => follower.joined([topic]),
                 (true, true) => {
                     if let Some(shard) = shard(&topic) {
-                        shard.want(topic, true);
+                        shard.want(topic);
                     }
                 }
             }
@@ -97,8 +97,8 @@ async fn follow(layer: &ChannelLayer, follower: &Follower, shards: &[Arc<Shard>]
             let Some((_, topic)) = leaving.pop_front() else {
                 break;
             };
-            if let Some(shard) = shard(&topic).filter(|_| !follower.is_wanted(&topic)) {
-                shard.want(topic, false);
+            if let Some(shard) = shard(&topic) {
+                shard.leave(&topic);
             }
         }
         layer.count_groups(shards.iter().map(|shard| shard.lock().len()).sum());
@@ -116,12 +116,24 @@ struct Shard {
 }
 
 impl Shard {
-    fn want(&self, topic: Topic, wanted: bool) {
-        match wanted {
-            true => self.lock().insert(topic),
-            false => self.lock().remove(&topic),
-        };
+    fn want(&self, topic: Topic) {
+        self.lock().insert(topic);
         self.changed.notify_one();
+    }
+
+    /// Leaves what nobody listens to any more.
+    fn leave(&self, topic: &Topic) {
+        let mut wanted = self.lock();
+        if self.follower.leaves(topic) && wanted.remove(topic) {
+            self.changed.notify_one();
+        }
+    }
+
+    /// These are subscribed: who listens need not wait, unless they are to be left.
+    fn subscribed<'a>(&self, topics: impl Iterator<Item = &'a Topic>) {
+        let wanted = self.lock();
+        let topics = topics.filter(|topic| wanted.contains(*topic));
+        self.follower.joined(topics.cloned());
     }
 
     fn lock(&self) -> MutexGuard<'_, HashSet<Topic>> {
@@ -218,6 +230,8 @@ impl Heard<'_> {
     /// Makes the subscriptions what is wanted.
     async fn reconcile(&mut self) -> Result<(), Failure> {
         let wanted = self.shard.lock().clone();
+        // Of these some were to be left, and are wanted again.
+        self.shard.subscribed(self.topics.values());
         let here: HashSet<_> = self.topics.values().cloned().collect();
         let added: Vec<_> = wanted.difference(&here).cloned().collect();
         let removed: Vec<_> = here.difference(&wanted).cloned().collect();
@@ -229,7 +243,7 @@ impl Heard<'_> {
             let asked = timeout(ANSWER, self.sink.subscribe(channels)).await;
             self.answer(asked)?;
             self.shard.layer.count_joins("joined", topics.len());
-            self.shard.follower.joined(topics.iter().cloned());
+            self.shard.subscribed(topics.iter());
         }
         for topics in removed.chunks(AT_ONCE) {
             let channels = topics.iter().map(|topic| self.shard.layer.channel(topic));
