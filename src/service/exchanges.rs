@@ -198,7 +198,9 @@ impl Exchanges {
             Ok(false) => {}
             Ok(true) => {
                 drop(queue);
-                self.sessions.spawn(self.clone().look_at_all());
+                let this = self.clone();
+                let look = move || this.clone().look_at_all();
+                self.sessions.spawn_to_the_end(look);
             }
             Err(case) => {
                 drop(queue);

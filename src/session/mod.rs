@@ -27,6 +27,7 @@ mod seat;
 mod socket;
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -34,8 +35,10 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use tokio::{sync::Semaphore, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::error;
 
 use crate::{
     event::SessionId,
@@ -132,6 +135,14 @@ impl Sessions {
         self.tracker.spawn(task);
     }
 
+    /// The same for what must not be left half done: after a panic it begins again.
+    pub fn spawn_to_the_end<F>(&self, task: impl Fn() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tracker.spawn(to_the_end(task));
+    }
+
     /// Waits until a relayed socket has to go home, another moment for each.
     pub fn home(self: &Arc<Self>) -> impl Future<Output = ()> + Send + use<> {
         let sessions = self.clone();
@@ -144,10 +155,34 @@ impl Sessions {
     }
 }
 
+async fn to_the_end<F: Future<Output = ()>>(task: impl Fn() -> F) {
+    while AssertUnwindSafe(task()).catch_unwind().await.is_err() {
+        error!("A task has panicked and begins again");
+    }
+}
+
 /// A moment within `spread`, another for each session, so that not all come back
 /// at the same time.
 fn scattered(session: SessionId, spread: Duration) -> Duration {
     // Fibonacci hashing: neighbours land far apart, any run of ids fills the time.
     let hash = session.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
     spread.mul_f64(hash as f64 / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_panics_begins_again() {
+        let rounds = AtomicU64::new(0);
+        to_the_end(|| async {
+            assert!(
+                rounds.fetch_add(1, Ordering::Relaxed) > 0,
+                "the first round panics"
+            );
+        })
+        .await;
+        assert_eq!(rounds.into_inner(), 2);
+    }
 }

@@ -96,7 +96,7 @@ impl Sessions {
         };
         Because::count(&self.metrics.presence, &endpoint, word);
         if entered == Entered::First {
-            self.tracker.spawn(see_to(self.clone(), seat.clone()));
+            self.see_to(seat);
         }
         entered != Entered::Full
     }
@@ -107,8 +107,13 @@ impl Sessions {
         let grace = presence.map_or(Duration::ZERO, |presence| presence.grace);
         let until = Instant::now() + grace;
         if self.presence.leave(seat, desk, until) {
-            self.tracker.spawn(see_to(self.clone(), seat.clone()));
+            self.see_to(seat);
         }
+    }
+
+    fn see_to(self: &Arc<Self>, seat: &Arc<Seat>) {
+        let (sessions, seat) = (self.clone(), seat.clone());
+        self.spawn_to_the_end(move || see_to(sessions.clone(), seat.clone()));
     }
 
     fn gauge(&self, endpoint: &Arc<str>, by: i64) {
