@@ -19,7 +19,7 @@ use crate::{
     source::exchange::{self, Finished, Skipped},
 };
 
-/// Exchanges that may wait, and the bytes of their bodies.
+/// Exchanges that may wait, and the bytes of their heads and bodies.
 const MAX_WAITING: usize = 4096;
 const MAX_BYTES: usize = 32 << 20;
 /// Of so many exchanges it is found out at the same time who asked.
@@ -41,7 +41,7 @@ pub(super) struct Queue {
 impl Queue {
     /// Puts one at the end; says whether somebody has to be sent for it.
     pub(super) fn push(&mut self, (case, over): (Case, Finished)) -> Result<bool, Box<Case>> {
-        let bytes = self.bytes + size(&over);
+        let bytes = self.bytes + size(&case, &over);
         if self.waiting.len() >= MAX_WAITING || bytes > MAX_BYTES {
             return Err(Box::new(case));
         }
@@ -53,14 +53,16 @@ impl Queue {
     /// The next one; whoever has nothing else to do and gets none is done.
     fn next(&mut self, nothing_else: bool) -> Option<(Case, Finished)> {
         let next = self.waiting.pop_front();
-        self.bytes -= next.as_ref().map_or(0, |(_, over)| size(over));
+        self.bytes -= next.as_ref().map_or(0, |(case, over)| size(case, over));
         self.tended = next.is_some() || !nothing_else;
         next
     }
 }
 
-fn size(over: &Finished) -> usize {
-    over.request.len() + over.response.len()
+fn size(case: &Case, over: &Finished) -> usize {
+    let headers = case.head.headers.iter();
+    let headers = headers.map(|(name, value)| name.as_str().len() + value.len());
+    headers.sum::<usize>() + over.request.len() + over.response.len()
 }
 
 impl std::fmt::Debug for Queue {
