@@ -101,3 +101,44 @@ fn expiry(endpoint: &Endpoint, expires_at: Option<SystemTime>) -> Option<(Instan
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEARTBEAT: Duration = Duration::from_secs(30);
+
+    fn deadlines() -> Deadlines {
+        Deadlines {
+            heartbeat: HEARTBEAT,
+            ping: Instant::now() + HEARTBEAT,
+            unanswered: false,
+            expires_at: None,
+            expiry: None,
+            home: None,
+        }
+    }
+
+    fn due(deadlines: &mut Deadlines, reading: bool) -> Result<Act, CloseReason> {
+        let at = deadlines.ping;
+        deadlines.due(at, reading)
+    }
+
+    #[test]
+    fn who_does_not_answer_a_ping_by_the_next_is_gone() {
+        let mut deadlines = deadlines();
+        assert_eq!(due(&mut deadlines, true), Ok(Act::Ping));
+        deadlines.heard();
+        assert_eq!(due(&mut deadlines, true), Ok(Act::Ping));
+        assert_eq!(due(&mut deadlines, true), Err(CloseReason::NoPong));
+    }
+
+    #[test]
+    fn who_has_not_come_to_the_ping_yet_is_not_blamed() {
+        let mut deadlines = deadlines();
+        for _ in 0..5 {
+            assert_eq!(due(&mut deadlines, false), Ok(Act::Ping));
+        }
+        assert_eq!(due(&mut deadlines, true), Err(CloseReason::NoPong));
+    }
+}
