@@ -93,9 +93,9 @@ impl Desk {
         values: &[Option<Value>],
         said: Said<'_>,
     ) -> Result<Vec<Topic>, Failed> {
-        let mut all = BTreeSet::new();
+        let (mut all, mut client) = (BTreeSet::new(), self.with_room());
         for value in values {
-            let client = self.with(value.as_ref());
+            put(&mut client, value.as_ref());
             let scope = self.scope_of(&client, said);
             for text in &topics.texts {
                 all.insert(topic(text, &scope)?);
@@ -111,9 +111,9 @@ impl Desk {
         values: &[Option<Value>],
         said: Said<'_>,
     ) -> Result<(), Failed> {
-        let mut asked = HashSet::new();
+        let (mut asked, mut client) = (HashSet::new(), self.with_room());
         for value in values {
-            let client = self.with(value.as_ref());
+            put(&mut client, value.as_ref());
             let scope = self.scope_of(&client, said);
             match permit {
                 Permit::Anyone | Permit::Own(_) => return Ok(()),
@@ -141,11 +141,11 @@ impl Desk {
         answer.map(drop).map_err(Failed::from)
     }
 
-    /// The client with a value of the list.
-    fn with(&self, value: Option<&Value>) -> Client {
+    /// The client with room for a value of the list: one copy for all of them, for it
+    /// may hold large answers of the app.
+    fn with_room(&self) -> Client {
         let mut client = Client::clone(&self.client);
-        let value = value.map(|value| (Topics::EACH.into(), value.clone()));
-        client.params.extend(value);
+        client.params.push((Topics::EACH.into(), Value::Null));
         client
     }
 
@@ -154,6 +154,12 @@ impl Desk {
             client: Some(client),
             ..self.scope(said)
         }
+    }
+}
+
+fn put(client: &mut Client, value: Option<&Value>) {
+    if let (Some((_, room)), Some(value)) = (client.params.last_mut(), value) {
+        *room = value.clone();
     }
 }
 
