@@ -70,6 +70,8 @@ async fn a_client_hears_what_the_app_permits_from_its_answer_on() {
     let stage = stage().await;
     let mut anna = stage.open("/ws/chats", 1).await;
     stage.publish(&chat("chat_7", 1)).await;
+    let unheard = "outrigger_events_unheard_total{result=\"nobody_subscribed\"}";
+    stage.outrigger.metric_becomes(unheard, 1.0).await;
     let said = ask(&mut anna, json!({"action": "subscribe", "id": 7})).await;
     assert_eq!(said, json!({"subscribed": 7}));
     let asked = stage.app.take_seen();
