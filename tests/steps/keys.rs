@@ -48,3 +48,27 @@ async fn without_its_redis_nobody_is_let_in_and_that_is_counted() {
     let back = || async { stage.connect(&target, &[]).await.is_ok() };
     until("the key to be set again", back).await;
 }
+
+#[tokio::test]
+async fn a_key_of_presence_stands_from_the_first_socket_of_a_user_to_the_last() {
+    let presence = r#"
+[endpoint.presence]
+grace = "0s"
+online = { set_key = { key = "here:{user.id}", value = "{online.count}" } }
+offline = { delete_key = { key = "here:{user.id}" } }
+"#;
+    let redis = Redis::start().await;
+    let tables = format!("[redis]\nurl = \"{}\"\n", redis.url());
+    let stage = Stage::with(app().await, &tables, &endpoint(presence)).await;
+    let first = stage.open("/ws/chat", 1).await;
+    let there = || async { redis.cli(&["GET", "here:1"]).await == "1" };
+    until("the key to be there", there).await;
+    let second = stage.open("/ws/chat", 1).await;
+    first.close().await;
+    let left = "outrigger_sessions{endpoint=\"chat\",leg=\"feed\"}";
+    stage.outrigger.metric_becomes(left, 1.0).await;
+    assert_eq!(redis.cli(&["GET", "here:1"]).await, "1");
+    second.close().await;
+    let gone = || async { redis.cli(&["EXISTS", "here:1"]).await == "0" };
+    until("the key to be gone", gone).await;
+}
