@@ -4,12 +4,15 @@
 mod burst;
 mod faults;
 mod groups;
+mod sending;
 
 use crate::harness::{App, Outrigger, Redis, Socket, ok, redis::channels};
 
 /// One endpoint without tokens: `/ws/chat_1` hears the group `chat_1`.
 const ENDPOINT: &str = "[[endpoint]]\nname = \"chat\"\npath = \"/ws/{group}\"\nanonymous = true\n\
-    topics = [\"{group}\"]\nframes = { chat_message = \"{data}\", other = \"{data}\" }\n";
+    topics = [\"{group}\"]\nframes = { chat_message = \"{data}\", other = \"{data}\" }\n\
+    [[endpoint.actions]]\nwhen = { action = \"send\" }\n\
+    group_send = { group = \"{group}\", message = { type = \"chat.message\", \"...\" = \"{message.data}\" } }\n";
 
 /// The kinds of layers, as Outrigger's config and as Python write them.
 const LAYERS: [(&str, &str); 6] = [

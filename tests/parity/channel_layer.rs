@@ -4,6 +4,7 @@
 //! classes of `channels_redis` and under both servers.
 
 use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
 
 use super::{Cast, Named, Played, Stage, Way, django};
 use crate::harness::apps::{Example, Layer, Server};
@@ -95,6 +96,53 @@ fn the_same_group_send_has_the_same_bytes_at_the_app_and_here() {
                 let heard = theirs.hear();
                 assert!(heard.starts_with("text "), "{heard}");
                 assert_eq!(heard, ours.hear(), "{layer:?}");
+            }
+        }
+    }
+}
+
+/// The other direction: a chat whose members are half at the app's consumers and half here.
+#[test]
+fn an_action_s_group_send_is_heard_by_users_on_both_legs() {
+    const TALK: &str = r#"
+[[endpoint]]
+name = "talk"
+path = "/ws/talk/{conversation_id:int}/"
+topics = ["chat_{conversation_id}"]
+frames = { chat_typing = { typing = "{data.user_id}", in = "{data.conversation_id}" } }
+[[endpoint.actions]]
+[endpoint.actions.group_send]
+group = "chat_{conversation_id}"
+message = { type = "chat.typing", conversation_id = "{conversation_id}", user_id = "{user.id | int}", is_typing = "{message.on}", sender_channel = "{session.id}" }
+"#;
+    for layer in [Layer::Core, Layer::PubSub] {
+        let cast = Cast {
+            example: Example::Django,
+            server: Server::Uvicorn,
+            layer: Some(layer),
+        };
+        let stage = Stage::build(cast, Way::ChannelLayer);
+        let front = stage.front.as_ref().expect("Outrigger");
+        front.rewrite(&format!("{}{TALK}", stage.config));
+        let swapped = front.metric_becomes("outrigger_config_generation", 2.0);
+        stage.runtime.block_on(swapped);
+        let made = stage.post("jose", "/api/conversations/", &json!({ "members": [2] }));
+        let chat = &made.json()["id"];
+        let mut theirs = stage.open("jose", &format!("/ws/chat/{chat}/")).socket;
+        assert!(theirs.hear().contains("connection_established"));
+        let mut ours =
+            ["zoe", "zoe"].map(|who| stage.open(who, &format!("/ws/talk/{chat}/")).socket);
+        for on in ["true", "false"] {
+            ours[0].say(Message::text(format!("{{\"on\": {on}}}")));
+            let typing = format!(
+                "text {{\"type\": \"TYPING\", \"conversation_id\": {chat}, \"user_id\": 2, \"is_typing\": {on}}}"
+            );
+            assert_eq!(theirs.hear(), typing, "{layer:?}");
+            for socket in &mut ours {
+                assert_eq!(
+                    socket.hear(),
+                    format!("text {{\"typing\":2,\"in\":{chat}}}")
+                );
             }
         }
     }
