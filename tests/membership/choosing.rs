@@ -68,7 +68,9 @@ fn refused(reason: &str) -> String {
 #[tokio::test]
 async fn a_client_hears_what_the_app_permits_from_its_answer_on() {
     let stage = stage().await;
-    let mut anna = stage.open("/ws/chats", 1).await;
+    let token = token(1);
+    let path = format!("/ws/chats?token={token}");
+    let mut anna = Socket::open(stage.outrigger.addr(), &path).await;
     stage.publish(&chat("chat_7", 1)).await;
     let unheard = "outrigger_events_unheard_total{result=\"nobody_subscribed\"}";
     stage.outrigger.metric_becomes(unheard, 1.0).await;
@@ -79,7 +81,7 @@ async fn a_client_hears_what_the_app_permits_from_its_answer_on() {
         panic!("{asked:?}")
     };
     assert_eq!(asked.target(), "/api/chats/7/");
-    let bearer = format!("Bearer {}", token(1));
+    let bearer = format!("Bearer {token}");
     assert_eq!(asked.header("authorization").as_deref(), Some(&*bearer));
     stage.publish(&chat("chat_7", 2)).await;
     expect(&mut anna, 2).await;

@@ -215,8 +215,10 @@ fn from_app(path: &str) -> String {
 async fn the_app_names_the_topics_page_by_page() {
     let app = App::answering(conversations).await;
     let stage = Stage::with(app, "", &from_app("/api/conversations/")).await;
-    let mut anna = stage.open("/ws/inbox", 1).await;
-    let bearer = format!("Bearer {}", token(1));
+    let token = token(1);
+    let path = format!("/ws/inbox?token={token}");
+    let mut anna = Socket::open(stage.outrigger.addr(), &path).await;
+    let bearer = format!("Bearer {token}");
     let seen = stage.app.take_seen();
     let paths: Vec<_> = seen.iter().map(Message::target).collect();
     assert_eq!(paths, ["/api/conversations/", "/api/conversations/?page=2"]);
