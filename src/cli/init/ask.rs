@@ -43,7 +43,7 @@ impl Ask<'_> {
                 Err(problem) if self.is_silent() => {
                     return Err(Failure::new(problem, "give it as a flag"));
                 }
-                Err(problem) => say(&format!("  {problem}")),
+                Err(problem) => say(&format!("  {problem}: write it as in {usual}")),
             }
         }
         Err(Failure::new(

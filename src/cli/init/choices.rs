@@ -72,6 +72,10 @@ impl Choices {
         let method = method(args, found, ask)?;
         let auth = auth(args, known, (kind, method), ask)?;
         let mut token = known.map(|known| known.token.clone()).unwrap_or_default();
+        if known.is_none_or(|known| known.jwt.is_none()) && method == Method::Jwt {
+            // The cookie of a session is no token.
+            token.retain(|place| place != "cookie:sessionid");
+        }
         if token.is_empty() && method == Method::Jwt {
             token.push("query:token".into());
         }
@@ -106,11 +110,16 @@ impl Choices {
     /// The variables that must be set before the config can be used.
     pub(super) fn variables(&self) -> Vec<&str> {
         let secret = match &self.auth {
-            Auth::Jwt(jwt) => Some(jwt.secret_env.as_str()),
-            Auth::App { .. } => None,
+            Auth::Jwt(jwt) if jwt.has_secret() => Some(jwt.secret_env.as_str()),
+            Auth::Jwt(_) | Auth::App { .. } => None,
         };
         let hook = (self.events == Events::Webhook).then_some("OUTRIGGER_WEBHOOK_SECRET");
-        secret.into_iter().chain(hook).collect()
+        let layer = self
+            .layer
+            .as_ref()
+            .filter(|_| self.events == Events::ChannelLayer);
+        let key = layer.and_then(|layer| layer.key_env.as_deref());
+        secret.into_iter().chain(hook).chain(key).collect()
     }
 }
 
@@ -135,7 +144,15 @@ fn auth(
                 .and_then(|known| known.jwt.clone())
                 .unwrap_or_else(|| usual(kind));
             jwt.secret_env = match &args.secret_env {
+                Some(_) if !jwt.has_secret() => {
+                    let what = format!("the project's tokens are signed with {}", jwt.algorithm);
+                    return Err(Failure::new(
+                        what,
+                        "that has a public key and no secret: leave out --secret-env",
+                    ));
+                }
                 Some(name) => name.clone(),
+                None if !jwt.has_secret() => jwt.secret_env,
                 None => {
                     ask.value::<Variable>(
                         "Which variable holds the secret of the tokens?",
@@ -183,6 +200,7 @@ fn usual(kind: Kind) -> Jwt {
     };
     Jwt {
         algorithm: "HS256".into(),
+        jwks_url: None,
         secret_env: secret_env.into(),
         user_claim: "user_id".into(),
         require,

@@ -142,6 +142,8 @@ pub(super) struct Auth {
 #[derive(Clone, Debug)]
 pub(super) struct Jwt {
     pub(super) algorithm: String,
+    /// Where the public keys are, if tokens are not signed with a secret and that is known.
+    pub(super) jwks_url: Option<String>,
     /// The variable that holds the secret. The secret itself is never read.
     pub(super) secret_env: String,
     pub(super) user_claim: String,
@@ -149,6 +151,13 @@ pub(super) struct Jwt {
     pub(super) require: Option<(String, String)>,
     pub(super) issuer: Option<String>,
     pub(super) audience: Option<String>,
+}
+
+impl Jwt {
+    /// Tokens are signed with a secret, and not with a private key.
+    pub(super) fn has_secret(&self) -> bool {
+        self.algorithm.starts_with("HS")
+    }
 }
 
 /// The app's channel layer.
@@ -163,6 +172,8 @@ pub(super) struct Layer {
     pub(super) prefix: Option<String>,
     /// Its messages are encrypted.
     pub(super) encrypted: bool,
+    /// The variable that the key is read from.
+    pub(super) key_env: Option<String>,
 }
 
 impl Layer {

@@ -110,9 +110,10 @@ pub(super) fn run(args: &InitArgs) -> Result<(), Failure> {
         something(from, found, project)?;
     }
     let choices = choose(args, found.as_ref())?;
-    let drafts = found.as_ref().map(propose::drafts);
+    let layer = choices.events == Events::ChannelLayer;
+    let drafts = found.as_ref().map(|found| propose::drafts(found, layer));
     let drafts = drafts.unwrap_or_else(|| starter::drafts(choices.kind));
-    let written = write::write(&choices, drafts);
+    let written = write::write(&choices, drafts)?;
     if !args.stdout {
         store(&args.output, &written.text, args.force)?;
     }

@@ -81,12 +81,28 @@ pub(super) fn next(choices: &Choices, file: &str, drafts: &[Draft]) -> String {
             "look whether {url} of the app says who a user is, with the id at /id"
         ));
     }
+    if let Auth::Jwt(jwt) = &choices.auth
+        && !jwt.has_secret()
+        && jwt.jwks_url.is_none()
+    {
+        steps.push(format!(
+            "put the public key of your {} tokens into [auth.jwt]; never the private one",
+            jwt.algorithm
+        ));
+    }
     steps.push(format!("outrigger check {file}"));
     steps.push(format!(
         "outrigger run --config {file}\n     Every endpoint is off: the app still serves its sockets, through Outrigger."
     ));
     if choices.events == Events::Webhook {
-        steps.push("let the app post its events: docs/events.md".into());
+        let from = match choices.kind {
+            Kind::Django => "let the app post its events: docs/events.md",
+            Kind::Fastapi => {
+                "let events come from the app's HTTP answers, with no change to the app\n     \
+                 ([[source.exchange]]), or let the app post them: docs/events.md"
+            }
+        };
+        steps.push(from.into());
     }
     let open = drafts
         .iter()

@@ -41,6 +41,7 @@ pub(super) fn drafts(kind: Kind) -> Vec<Draft> {
         keys,
         tables,
         notes: Vec::new(),
+        proposals: Vec::new(),
         topics: Vec::new(),
         frames: Vec::new(),
         actions: Vec::new(),

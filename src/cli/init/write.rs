@@ -6,10 +6,13 @@ use std::path::Path;
 
 use super::{
     choices::{Auth, Choices, Events},
-    found::{Kind, Layer, Note},
+    found::{Jwt, Kind, Layer, Note},
     propose::{Draft, key, quoted},
 };
-use crate::config::{self, Overrides, Severity};
+use crate::{
+    cli::output::Failure,
+    config::{self, Overrides, Severity},
+};
 
 /// A proved config.
 pub(super) struct Written {
@@ -21,10 +24,18 @@ pub(super) struct Written {
 }
 
 /// Puts a config together that passes `outrigger check`.
-pub(super) fn write(choices: &Choices, drafts: Vec<Draft>) -> Written {
+pub(super) fn write(choices: &Choices, drafts: Vec<Draft>) -> Result<Written, Failure> {
     let mut text = head(choices);
+    prove(&text).map_err(|why| {
+        let what = format!("what was found of tokens and sources gives no config: {why}");
+        Failure::new(
+            what,
+            "say it by flags: --auth app --ask-url /api/me/ --events webhook",
+        )
+    })?;
     let (mut taken, mut left_out) = (Vec::new(), Vec::new());
     for mut draft in drafts {
+        proposable(&text, &mut draft);
         let whole = format!("{text}{}", table(&draft));
         let Err(why) = prove(&whole) else {
             text = whole;
@@ -47,10 +58,21 @@ pub(super) fn write(choices: &Choices, drafts: Vec<Draft>) -> Written {
             }
         }
     }
-    Written {
+    Ok(Written {
         text,
         drafts: taken,
         left_out,
+    })
+}
+
+/// A proposal has to pass the check too, once its signs of a comment are gone.
+fn proposable(before: &str, draft: &mut Draft) {
+    let known = draft.tables.len();
+    draft.tables.extend(draft.proposals.iter().cloned());
+    let bad = prove(&format!("{before}{}", table(draft))).is_err();
+    draft.tables.truncate(known);
+    if bad && prove(&format!("{before}{}", table(draft))).is_ok() {
+        draft.proposals.clear();
     }
 }
 
@@ -160,7 +182,9 @@ fn layer(layer: Option<&Layer>) -> String {
     if prove(&text).is_err() {
         text = known;
     }
-    if layer.encrypted {
+    if let Some(name) = layer.key_env.as_ref().filter(|_| layer.encrypted) {
+        text.push_str(&format!("encryption_keys_env = [{}]\n", quoted(name)));
+    } else if layer.encrypted {
         text.push_str(
             "# TODO: the app encrypts its messages: name the variables that hold the keys\n\
             #encryption_keys_env = [\"CHANNEL_LAYER_KEY\"]\n",
@@ -179,9 +203,9 @@ fn auth(auth: &Auth) -> String {
         ),
         Auth::Jwt(jwt) => {
             let mut text = format!(
-                "\n[auth.jwt]\nalgorithms = [{}]\nsecret_env = {}\nuser_claim = {}\n",
+                "\n[auth.jwt]\nalgorithms = [{}]\n{}user_claim = {}\n",
                 quoted(&jwt.algorithm),
-                quoted(&jwt.secret_env),
+                verified_by(jwt),
                 quoted(&jwt.user_claim),
             );
             if let Some((claim, value)) = &jwt.require {
@@ -202,6 +226,20 @@ fn auth(auth: &Auth) -> String {
     }
 }
 
+/// The key of the tokens: a secret, or where the public keys are.
+fn verified_by(jwt: &Jwt) -> String {
+    match &jwt.jwks_url {
+        _ if jwt.has_secret() => format!("secret_env = {}\n", quoted(&jwt.secret_env)),
+        Some(url) => format!("jwks_url = {}\n", quoted(url)),
+        None => {
+            "# TODO: no token is valid until this is the app's public key, as a JWKS or in PEM:\n\
+            #public_key_file = \"jwt.pub.pem\"\n\
+            jwks_url = \"https://TODO.invalid/.well-known/jwks.json\"\n"
+                .into()
+        }
+    }
+}
+
 /// An endpoint's tables, after what is left to do.
 fn table(draft: &Draft) -> String {
     let mut lines = vec![String::new(), comment(&draft.code)];
@@ -218,6 +256,15 @@ fn table(draft: &Draft) -> String {
         true => comment(line.trim_start_matches(['#', ' '])),
         false => line.clone(),
     }));
+    if !draft.proposals.is_empty() {
+        lines.push("# A proposal, for when somebody comes or goes:".into());
+        lines.extend(
+            draft
+                .proposals
+                .iter()
+                .map(|line| format!("#{}", plain(line))),
+        );
+    }
     lines.push(String::new());
     lines.join("\n")
 }

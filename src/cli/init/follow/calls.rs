@@ -47,6 +47,25 @@ impl Follow<'_> {
                 self.of_manager(expr, call, name, local)
             }
             (object, "get") => self.get(object, call, local),
+            // A list of its own that it fills.
+            (Value::List(_), "append" | "extend" | "insert" | "remove") => {
+                if let ExprKind::Attribute(changed, _) = &call.callee.kind {
+                    self.without(changed, None, local);
+                }
+                Some(Value::Json(Json::Null))
+            }
+            (object, "pop" | "popitem" | "update" | "setdefault" | "clear") => {
+                let taken = match name.as_str() {
+                    "pop" => self.get(object, call, local),
+                    _ => None,
+                };
+                if let ExprKind::Attribute(changed, _) = &call.callee.kind {
+                    let key = call.arguments.first().and_then(Expr::plain);
+                    let key = key.filter(|_| name == "pop");
+                    self.without(changed, key, local);
+                }
+                taken
+            }
             _ => None,
         }
     }
@@ -152,10 +171,14 @@ impl Follow<'_> {
         for argument in &call.arguments {
             values.push(self.value(argument, local));
         }
-        let others = call
-            .named
-            .iter()
-            .any(|(name, _)| name.starts_with("exclude"));
+        // The socket itself: with a broadcast it is left out, else it is the one that is told.
+        let given = values.iter().any(|value| value.is("socket"));
+        values.retain(|value| !value.is("socket"));
+        let others = given
+            || call
+                .named
+                .iter()
+                .any(|(name, _)| name.starts_with("exclude"));
         for (name, argument) in &call.named {
             if !name.starts_with("exclude") {
                 values.push(self.value(argument, local));
@@ -178,7 +201,17 @@ impl Follow<'_> {
         {
             self.note(expr, local.file, What::Accept);
             What::Join(group)
+        } else if name.starts_with("send") && given {
+            match values.into_iter().next_back()? {
+                message @ Value::Dict(_) => What::Send(message, Spelling::Compact),
+                text => sent(text),
+            }
         } else if name.contains("broadcast") || name.starts_with("send") {
+            if group.unknown() == Some("") {
+                let quote = self.quote(expr, local.file);
+                self.note(expr, local.file, What::Work(quote));
+                return Some(Value::Json(Json::Null));
+            }
             let message = values.iter().find(|value| matches!(value, Value::Dict(_)));
             let message = message.or(values.last())?.clone();
             What::Tell {
@@ -379,8 +412,8 @@ impl Part {
     /// The place it is filled from.
     pub(in super::super) fn hole(&self) -> Option<&str> {
         match self {
-            Self::Path(path) => Some(path),
-            Self::Plain(_) => None,
+            Self::Path(path) | Self::Default(path, _) => Some(path),
+            Self::Plain(_) | Self::Unknown(_) => None,
         }
     }
 }

@@ -5,6 +5,11 @@ use serde_json::Value as Json;
 use super::{Condition, Follow, Local, Value};
 use crate::cli::init::python::{Expr, ExprKind};
 
+/// Fields that hold a text, so that they are true when it is not empty. Of others nobody
+/// knows: a flag is true in its own way.
+const TEXTS: [&str; 7] = [
+    "text", "content", "message", "body", "name", "title", "comment",
+];
 /// More values of a field than an action can be for.
 const MOST_VALUES: usize = 50;
 
@@ -62,6 +67,15 @@ fn either(all: &[Vec<Condition>]) -> Option<Condition> {
     for one in rest {
         match (&mut whole, one) {
             (Condition::Stranger(true), Condition::Stranger(true)) => {}
+            // No string, or an empty one: no text.
+            (Condition::Type(path, kind, false), Condition::Type(other, more, false))
+                if path == other
+                    && [*kind, *more]
+                        .iter()
+                        .all(|one| ["string", "text"].contains(one)) =>
+            {
+                *kind = "text";
+            }
             (Condition::OneOf(path, values, true), Condition::OneOf(other, more, true))
                 if path == other =>
             {
@@ -107,6 +121,11 @@ fn compare(left: &Value, operator: &str, right: &Value) -> Option<Condition> {
         (Value::Path(user), Value::Path(nobody)) if user == "user" && nobody == "nobody" => {
             Some(Condition::Stranger(yes))
         }
+        // What is not there is the default.
+        (Value::Default(path, default), Value::Json(json)) if default == json => {
+            let values = vec![json.clone(), Json::Null];
+            Some(Condition::OneOf(path.clone(), values, yes))
+        }
         (Value::Path(path) | Value::Default(path, _), Value::Json(json))
         | (Value::Json(json), Value::Path(path)) => {
             Some(Condition::OneOf(path.clone(), vec![json.clone()], yes))
@@ -140,7 +159,11 @@ fn truth(path: &str) -> Option<Condition> {
         "user" | "user.id" | "user.is_authenticated" => Some(Condition::Stranger(false)),
         "user.is_anonymous" => Some(Condition::Stranger(true)),
         "raw" | "message" => Some(Condition::Constant(true)),
-        _ => None,
+        field => {
+            let (message, name) = field.rsplit_once('.')?;
+            let text = message.starts_with("message") && TEXTS.contains(&name);
+            text.then(|| Condition::Type(path.into(), "text", true))
+        }
     }
 }
 

@@ -37,6 +37,11 @@ impl Follow<'_> {
                 Some(raw) if raw.is("raw") => Some(raw),
                 _ => None,
             },
+            ExprKind::Named(name, value) => {
+                let value = self.value(value, local);
+                local.names.insert(name.clone(), value.clone());
+                Some(value)
+            }
             ExprKind::Sum(parts) => self.sum(parts, local),
             ExprKind::Comprehension(parts) => self.comprehension(parts, local),
             ExprKind::Compare(left, operator, right) => {
@@ -127,7 +132,13 @@ impl Follow<'_> {
         for piece in pieces {
             match piece {
                 Piece::Plain(text) => parts.push(Part::Plain(text.clone())),
-                Piece::Hole(expr) => parts.extend(self.value(expr, local).parts()?),
+                Piece::Hole(expr) => match self.value(expr, local) {
+                    Value::Default(path, json) => parts.push(Part::Default(path, json)),
+                    value => match value.parts() {
+                        Some(known) => parts.extend(known),
+                        None => parts.push(Part::Unknown(self.quote(expr, local.file))),
+                    },
+                },
             }
         }
         Some(Value::Text(parts))

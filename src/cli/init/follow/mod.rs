@@ -4,6 +4,7 @@
 //! `value` is what is known of values, `effect` what is noted; `calls` knows the
 //! framework's own functions.
 
+mod branches;
 mod calls;
 mod conditions;
 mod effect;
@@ -19,7 +20,7 @@ pub(super) use self::{
 use super::{
     names::Lineage,
     project::Project,
-    python::{Case, Expr, ExprKind, Function, Stmt, Try},
+    python::{Expr, ExprKind, Function, Stmt, Try},
 };
 
 /// A line is looked at again for each way to it; some thousand are usual.
@@ -98,6 +99,15 @@ impl<'p> Follow<'p> {
             self.enter(callee, None);
         }
         mem::take(&mut self.effects)
+    }
+
+    /// The value of an expression that stands in a class or in a file.
+    pub(super) fn constant(&mut self, file: usize, value: &Expr) -> Value {
+        let mut there = Local {
+            file,
+            ..Local::default()
+        };
+        self.value(value, &mut there)
     }
 
     /// Follows a function, with values for its parameters by their names.
@@ -209,6 +219,13 @@ impl<'p> Follow<'p> {
                 return true;
             }
             Stmt::Leave => return true,
+            Stmt::Delete(gone) => {
+                for one in gone {
+                    if let ExprKind::Index(object, key) = &one.kind {
+                        self.without(object, key.plain(), local);
+                    }
+                }
+            }
             _ => {}
         }
         false
@@ -222,6 +239,7 @@ impl<'p> Follow<'p> {
             (ExprKind::Attribute(object, name), value) if self.value(object, local).is("self") => {
                 self.fields.insert(name.clone(), value);
             }
+            (ExprKind::Index(object, key), value) => self.put(object, key, value, local),
             (ExprKind::List(targets), Value::List(values)) if targets.len() == values.len() => {
                 for (target, value) in targets.iter().zip(values) {
                     self.assign(target, value, local);
@@ -236,64 +254,6 @@ impl<'p> Follow<'p> {
             }
             _ => {}
         }
-    }
-
-    fn branches(&mut self, branches: &[(Option<Expr>, Vec<Stmt>)], local: &mut Local) -> bool {
-        let known = self.when.len();
-        let mut ended = Vec::new();
-        let mut all_ended = true;
-        for (condition, body) in branches {
-            let conditions = match condition {
-                Some(condition) => self.conditions(condition, local),
-                None => Vec::new(),
-            };
-            if conditions.contains(&Condition::Constant(false)) {
-                continue;
-            }
-            let before = self.when.len();
-            self.when.extend(conditions.iter().cloned());
-            let over = self.block(body, local);
-            self.when.truncate(before);
-            let opposite = Condition::negate(conditions);
-            // A branch for all that ends: nothing comes after.
-            if opposite == [Condition::Constant(false)] {
-                self.when.truncate(known);
-                self.when.extend(ended);
-                return over && all_ended;
-            }
-            if over {
-                ended.extend(opposite.clone());
-            }
-            all_ended &= over;
-            self.when.extend(opposite);
-        }
-        // What comes after happens unless a branch has ended it.
-        self.when.truncate(known);
-        self.when.extend(ended);
-        false
-    }
-
-    fn cases(&mut self, subject: &Expr, cases: &[Case], local: &mut Local) -> bool {
-        let known = self.when.len();
-        let value = self.value(subject, local);
-        for case in cases {
-            let mut conditions = Vec::new();
-            match &value {
-                Value::Path(path) if !case.unclear && case.values.len() <= MOST_CONDITIONS => {
-                    if !case.values.is_empty() {
-                        conditions.push(Condition::OneOf(path.clone(), case.values.clone(), true));
-                    }
-                }
-                _ => conditions.push(Condition::Unclear(self.quote(subject, local.file))),
-            }
-            if let Some(guard) = &case.guard {
-                conditions.extend(self.conditions(guard, local));
-            }
-            self.when.extend(conditions);
-            self.block(&case.body, local);
-            self.when.truncate(known);
-        }
-        false
     }
 
     fn repeat(&mut self, each: &Expr, all: &Expr, body: &Rc<[Stmt]>, local: &mut Local) {

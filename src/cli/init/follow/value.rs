@@ -28,6 +28,10 @@ pub(in super::super) enum Value {
 pub(in super::super) enum Part {
     Plain(String),
     Path(String),
+    /// The same, and what stands in for it where it is missing.
+    Default(String, Json),
+    /// Only Python can tell; as it is written.
+    Unknown(String),
 }
 
 impl Value {
@@ -98,7 +102,10 @@ impl Value {
             Self::Json(_) | Self::Default(..) => 1,
             Self::Text(parts) => {
                 let parts = parts.iter().map(|part| match part {
-                    Part::Plain(inner) | Part::Path(inner) => text(inner),
+                    Part::Plain(inner)
+                    | Part::Path(inner)
+                    | Part::Default(inner, _)
+                    | Part::Unknown(inner) => text(inner),
                 });
                 parts.sum()
             }
@@ -118,6 +125,10 @@ impl Value {
         match self {
             Self::Unknown(text) => Some(text),
             Self::List(values) => values.iter().find_map(Self::unknown),
+            Self::Text(parts) => parts.iter().find_map(|part| match part {
+                Part::Unknown(text) => Some(text.as_str()),
+                _ => None,
+            }),
             Self::Dict(entries) => entries.iter().find_map(|(_, value)| value.unknown()),
             Self::Dumps(inner) | Self::Equal(_, inner, _) => inner.unknown(),
             _ => None,

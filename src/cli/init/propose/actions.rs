@@ -20,6 +20,8 @@ struct Group<'e> {
     /// Conditions that an action cannot have.
     unclear: Vec<String>,
     require: Vec<(String, &'static str)>,
+    /// What is done with a message that lacks them.
+    lacking: Vec<&'e Effect>,
     /// The message is the frame: its type stays in it.
     as_given: bool,
 }
@@ -44,6 +46,7 @@ pub(super) fn actions(endpoint: &Endpoint, templates: &Templates<'_>, draft: &mu
                 known.effects.extend(group.effects);
                 known.unclear.extend(group.unclear);
                 known.require.extend(group.require);
+                known.lacking.extend(group.lacking);
             }
             None => groups.push(group),
         }
@@ -61,12 +64,20 @@ fn group<'e>(effect: &'e Effect, endpoint: &Endpoint) -> Group<'e> {
         effects: vec![effect],
         unclear: Vec::new(),
         require: Vec::new(),
+        lacking: Vec::new(),
         as_given: endpoint.as_given,
     };
     for condition in conditions(endpoint, effect) {
         match condition {
             Condition::OneOf(path, values, true) => match field(path) {
-                Some(field) if !values.contains(&Json::Null) => {
+                // Only one field may be absent: for that there is an action of its own.
+                Some(field)
+                    if !values.contains(&Json::Null)
+                        || group
+                            .when
+                            .iter()
+                            .all(|(_, known)| !known.contains(&Json::Null)) =>
+                {
                     group.when.push((field, values.clone()));
                 }
                 _ => group.unclear.push(shown(condition)),
@@ -77,7 +88,10 @@ fn group<'e>(effect: &'e Effect, endpoint: &Endpoint) -> Group<'e> {
                 Some(field) => group.require.push((field, kind)),
                 None => group.unclear.push(shown(condition)),
             },
-            Condition::Type(_, _, false) => {}
+            Condition::Type(path, _, false) if field(path).is_some() => {
+                group.lacking.push(effect);
+                group.effects.clear();
+            }
             other => group.unclear.push(shown(other)),
         }
     }
@@ -116,35 +130,27 @@ fn on_invalid(effect: &Effect, again: bool, templates: &Templates<'_>, draft: &m
 }
 
 fn action(group: &Group<'_>, templates: &Templates<'_>, draft: &mut Draft) {
-    let name = match group.when.as_slice() {
-        [] => "every message".to_owned(),
-        when => {
-            let when = when.iter().map(|(path, values)| {
-                let values: Vec<_> = values.iter().map(ToString::to_string).collect();
-                format!("{path} = {}", values.join(" or "))
-            });
-            when.collect::<Vec<_>>().join(", ")
-        }
-    };
+    let name = name(group);
     draft.actions.push(name.clone());
-    let done = match (group.unclear.first(), group.effects.first()) {
+    let first = group.effects.first().or(group.lacking.first());
+    let done = match (group.unclear.first(), first) {
         (Some(why), Some(effect)) => Err((*effect, format!("only if {why}"))),
         _ => steps(group, templates),
     };
-    for (field, kind) in &group.require {
-        if let Some(effect) = group.effects.first() {
-            draft.note(
-                effect,
-                format!("for {name}: that `{field}` is of type {kind} is not checked"),
-            );
-        }
-    }
+    let done = done.and_then(|steps| Ok([required(group, templates)?, steps].concat()));
     let steps = match done {
         Ok(steps) => {
+            let text = group.require.iter().find(|(_, kind)| *kind == "text");
+            if let (Some((field, _)), Some(effect)) = (text, group.effects.first()) {
+                let text = format!(
+                    "for {name}: `{field}` must be a text that is not empty; in Python whatever is true will do"
+                );
+                draft.note(effect, text);
+            }
             let told = group
                 .effects
                 .iter()
-                .find(|one| matches!(one.what, What::Tell { .. }));
+                .find(|one| matches!(one.what, What::Tell { .. }) && !templates.layer);
             if let Some(effect) = told {
                 let text = format!(
                     "for {name}: sockets that the app still serves do not hear what is published here"
@@ -155,43 +161,118 @@ fn action(group: &Group<'_>, templates: &Templates<'_>, draft: &mut Draft) {
         }
         Err((effect, why)) => {
             draft.note(effect, format!("for {name}: {why}"));
-            let mut todo = vec![format!("# TODO {}: {why}", effect.place)];
-            if matches!(effect.what, What::Work(_)) {
-                let call = "# call = { method = \"POST\", path = \"/api/...\" }";
-                todo.push(format!("{call}  # in the place of ignore"));
-            }
-            todo.push("ignore = true".into());
-            todo
+            todo(group, effect, &why, templates)
         }
     };
-    for when in alternatives(&group.when) {
-        draft.tables.push("[[endpoint.actions]]".into());
-        if !when.is_empty() {
-            draft.tables.push(format!("when = {{ {when} }}"));
-        }
-        draft.tables.extend(steps.iter().cloned());
+    tables(group, &steps, draft);
+}
+
+/// For whom an action is, as people read it.
+fn name(group: &Group<'_>) -> String {
+    let when = group.when.iter().map(|(path, values)| {
+        let values: Vec<_> = values.iter().map(named).collect();
+        format!("{path} = {}", values.join(" or "))
+    });
+    match group.when.as_slice() {
+        [] => "every message".to_owned(),
+        _ => when.collect::<Vec<_>>().join(", "),
     }
 }
 
-/// One `when` for each value of the first field; of the others the first value.
-fn alternatives(when: &[(String, Vec<Json>)]) -> Vec<String> {
-    let pair = |field: &str, value: &Json| match value {
-        Json::String(text) => format!("{} = {}", key(field), quoted(text)),
-        other => format!("{} = {other}", key(field)),
-    };
-    let Some(((field, values), rest)) = when.split_first() else {
-        return vec![String::new()];
-    };
-    let rest: Vec<_> = rest
+/// The steps of an action that is left to do.
+fn todo(group: &Group<'_>, effect: &Effect, why: &str, templates: &Templates<'_>) -> Vec<String> {
+    let mut todo = vec![format!("# TODO {}: {why}", effect.place)];
+    if matches!(effect.what, What::Work(_)) {
+        let call = "# call = { method = \"POST\", path = \"/api/...\" }";
+        todo.push(format!("{call}  # in the place of ignore"));
+    }
+    let required = required(group, templates).unwrap_or_default();
+    todo.extend(required.iter().map(|line| format!("# {line}")));
+    todo.push("ignore = true".into());
+    todo
+}
+
+/// One table, and one more if a field may be absent.
+fn tables(group: &Group<'_>, steps: &[String], draft: &mut Draft) {
+    for absent in [false, true] {
+        let may = |(_, values): &(String, Vec<Json>)| values.contains(&Json::Null);
+        let only = |(_, values): &(String, Vec<Json>)| values.iter().all(Json::is_null);
+        if absent && !group.when.iter().any(may) || !absent && group.when.iter().any(only) {
+            continue;
+        }
+        draft.tables.push("[[endpoint.actions]]".into());
+        if !group.when.is_empty() {
+            let when: Vec<_> = group
+                .when
+                .iter()
+                .map(|one| condition(one, absent))
+                .collect();
+            let when = when.join(", ");
+            draft.tables.push(format!("when = {{ {when} }}"));
+        }
+        draft.tables.extend_from_slice(steps);
+    }
+}
+
+/// What a message must hold, and the answer to one that does not.
+fn required<'e>(group: &Group<'e>, templates: &Templates<'_>) -> Result<Vec<String>, Refused<'e>> {
+    let mut fields: Vec<String> = Vec::new();
+    for (field, kind) in &group.require {
+        let line = format!("{} = {}", key(field), quoted(kind));
+        if !fields.contains(&line) {
+            fields.push(line);
+        }
+    }
+    let mut lines = Vec::new();
+    if !fields.is_empty() {
+        lines.push(format!("require = {{ {} }}", fields.join(", ")));
+    }
+    match group.lacking.as_slice() {
+        [] => {}
+        [effect] if !fields.is_empty() => {
+            let What::Send(value, spelling) = &effect.what else {
+                return Err((
+                    effect,
+                    "it does something else than answer if a field is missing".into(),
+                ));
+            };
+            let answer = answer(value, *spelling, templates).map_err(|why| (*effect, why))?;
+            lines.push(format!("on_invalid = {{ {answer} }}"));
+        }
+        [effect, ..] => {
+            return Err((
+                effect,
+                "what it does if a field is missing is not understood".into(),
+            ));
+        }
+    }
+    Ok(lines)
+}
+
+fn named(value: &Json) -> String {
+    match value {
+        Json::Null => "absent".into(),
+        other => other.to_string(),
+    }
+}
+
+/// A field, and what it must be: one value, or one of several.
+fn condition((field, values): &(String, Vec<Json>), absent: bool) -> String {
+    if absent && values.contains(&Json::Null) {
+        return format!("{} = {{ present = false }}", key(field));
+    }
+    let written: Vec<_> = values
         .iter()
-        .filter_map(|(field, values)| Some(pair(field, values.first()?)))
+        .filter(|value| **value != Json::Null)
+        .map(|value| match value {
+            Json::String(text) => quoted(text),
+            other => other.to_string(),
+        })
         .collect();
-    let all = values.iter().map(|value| {
-        let mut pairs = vec![pair(field, value)];
-        pairs.extend(rest.iter().cloned());
-        pairs.join(", ")
-    });
-    all.collect()
+    match written.as_slice() {
+        [one] => format!("{} = {one}", key(field)),
+        all => format!("{} = [{}]", key(field), all.join(", ")),
+    }
 }
 
 type Refused<'e> = (&'e Effect, String);
@@ -209,8 +290,10 @@ fn steps<'e>(group: &Group<'e>, templates: &Templates<'_>) -> Result<Vec<String>
             }
             What::Close { .. } => return Err(refused("it closes the socket".into())),
             What::Tell { message, .. } => {
-                let message = event(message, group.as_given).map_err(refused)?;
-                let line = publish(&effect.what, message, templates).map_err(refused)?;
+                let whole = group.as_given || templates.layer;
+                let message = event(message, whole).map_err(refused)?;
+                let line =
+                    told(&effect.what, message, Moment::Message, templates).map_err(refused)?;
                 tell.replace(line)
             }
             What::Send(value, spelling) => {
@@ -224,7 +307,8 @@ fn steps<'e>(group: &Group<'e>, templates: &Templates<'_>) -> Result<Vec<String>
         }
     }
     let lines: Vec<String> = tell.into_iter().chain(reply).collect();
-    match (lines.is_empty(), group.effects.first()) {
+    let first = group.effects.first().or(group.lacking.first());
+    match (lines.is_empty(), first) {
         (true, Some(effect)) => Err((effect, "nothing of it was understood".into())),
         _ => Ok(lines),
     }
@@ -250,6 +334,9 @@ fn plain(value: &Value) -> Result<String, String> {
 
 /// A message to a group as an event: its type, and its data.
 fn event(message: &Value, as_given: bool) -> Result<(String, Value), String> {
+    if let Value::Text(_) | Value::Json(Json::String(_)) = message {
+        return Err("the message is a text without a type; frames are JSON".into());
+    }
     let Value::Dict(entries) = message else {
         return Err(message.unknown().map_or_else(
             || "its message is made up elsewhere".to_owned(),
@@ -265,16 +352,38 @@ fn event(message: &Value, as_given: bool) -> Result<(String, Value), String> {
     Ok((kind.clone(), Value::Dict(data.cloned().collect())))
 }
 
-fn publish(
+/// What is told to others when somebody comes or goes.
+pub(super) fn told_at(
+    effect: &Effect,
+    as_given: bool,
+    templates: &Templates<'_>,
+) -> Result<String, String> {
+    let What::Tell { message, .. } = &effect.what else {
+        return Err("it tells nobody".into());
+    };
+    let message = event(message, as_given || templates.layer)?;
+    told(&effect.what, message, Moment::Connect, templates)
+}
+
+/// The app's consumers hear a `group_send`, and by the channel layer so do we.
+fn told(
     what: &What,
     (kind, data): (String, Value),
+    moment: Moment,
     templates: &Templates<'_>,
 ) -> Result<String, String> {
     let What::Tell { group, others, .. } = what else {
         return Err("it tells nobody".into());
     };
-    let topic = quoted(&templates.text(group, Moment::Message)?);
-    let data = templates.toml(&data, Moment::Message)?;
+    if templates.layer {
+        let group = quoted(&templates.text(group, moment)?);
+        let message = templates.toml(&data, moment)?;
+        return Ok(format!(
+            "group_send = {{ group = {group}, message = {message} }}"
+        ));
+    }
+    let topic = quoted(&templates.text(group, moment)?);
+    let data = templates.toml(&data, moment)?;
     let except = if *others { ", except = \"self\"" } else { "" };
     let kind = quoted(&kind);
     Ok(format!(

@@ -3,7 +3,7 @@
 
 use super::{
     super::{
-        follow::{Condition, Effect, Spelling, What},
+        follow::{Condition, Effect, Part, Spelling, Value, What},
         found::{Endpoint, Note},
     },
     Draft, Moment, Templates, holds, quoted, shown,
@@ -13,22 +13,6 @@ pub(super) fn connect(endpoint: &Endpoint, templates: &Templates<'_>, draft: &mu
     topics(endpoint, templates, draft);
     refusals(endpoint, draft);
     welcome(endpoint, templates, draft);
-    for effect in &endpoint.connect {
-        match &effect.what {
-            What::Work(text) => {
-                let text =
-                    format!("at connect it does `{text}`: on_connect or a lookup can call the app");
-                draft.note(effect, text);
-            }
-            What::Tell { .. } => {
-                draft.note(
-                    effect,
-                    "at connect it tells others: presence or on_connect can do it",
-                );
-            }
-            _ => {}
-        }
-    }
 }
 
 /// What is left of an effect's conditions after the refusals before it.
@@ -70,6 +54,12 @@ fn topics(endpoint: &Endpoint, templates: &Templates<'_>, draft: &mut Draft) {
             Err(why) => {
                 let text = format!("which group it joins: {why}; topics_from can ask the app");
                 draft.note(effect, text);
+                if let Some(topic) = each(group, templates) {
+                    draft.keys.push(format!(
+                        "#topics_from = {{ ask_app = \"/TODO/\", each = \"/*/id\", topic = {} }}",
+                        quoted(&topic)
+                    ));
+                }
             }
         }
     }
@@ -98,6 +88,25 @@ fn topics(endpoint: &Endpoint, templates: &Templates<'_>, draft: &mut Draft) {
             .push(format!("topics = [{}]", written.join(", ")));
     }
     draft.topics = topics;
+}
+
+/// A topic with one part that only the app knows, for each of its values.
+fn each(group: &Value, templates: &Templates<'_>) -> Option<String> {
+    let Value::Text(parts) = group else {
+        return None;
+    };
+    let mut unknown = 0;
+    let mut topic = String::new();
+    for part in parts {
+        if let Part::Unknown(_) = part {
+            unknown += 1;
+            topic.push_str("{value}");
+        } else {
+            let part = Value::Text(vec![part.clone()]);
+            topic.push_str(&templates.text(&part, Moment::Connect).ok()?);
+        }
+    }
+    (unknown == 1).then_some(topic)
 }
 
 /// A topic by the endpoint's path.

@@ -5,6 +5,7 @@
 mod actions;
 mod connect;
 mod frames;
+mod presence;
 mod template;
 
 use super::{
@@ -28,6 +29,8 @@ pub(super) struct Draft {
     /// Its tables.
     pub(super) tables: Vec<String>,
     pub(super) notes: Vec<Note>,
+    /// Tables that may be what the code means: they are written as comments.
+    pub(super) proposals: Vec<String>,
     /// For the report: what it hears, sends, answers.
     pub(super) topics: Vec<String>,
     pub(super) frames: Vec<String>,
@@ -52,8 +55,9 @@ impl Draft {
     }
 }
 
-/// A draft for each endpoint, with names that differ.
-pub(super) fn drafts(found: &Found) -> Vec<Draft> {
+/// A draft for each endpoint, with names that differ; whether there is a channel layer
+/// to send to.
+pub(super) fn drafts(found: &Found, layer: bool) -> Vec<Draft> {
     let mut drafts: Vec<Draft> = Vec::new();
     for endpoint in &found.endpoints {
         let wanted = endpoint.path.name();
@@ -63,12 +67,12 @@ pub(super) fn drafts(found: &Found) -> Vec<Draft> {
         while taken(&name) {
             name = format!("{wanted}-{}", numbers.next().unwrap_or(0));
         }
-        drafts.push(draft(endpoint, name));
+        drafts.push(draft(endpoint, name, layer));
     }
     drafts
 }
 
-fn draft(endpoint: &Endpoint, name: String) -> Draft {
+fn draft(endpoint: &Endpoint, name: String, layer: bool) -> Draft {
     let mut draft = Draft {
         name,
         path: endpoint.path.written.clone(),
@@ -77,12 +81,14 @@ fn draft(endpoint: &Endpoint, name: String) -> Draft {
         keys: Vec::new(),
         tables: Vec::new(),
         notes: Vec::new(),
+        proposals: Vec::new(),
         topics: Vec::new(),
         frames: Vec::new(),
         actions: Vec::new(),
     };
     let templates = Templates {
         path: &endpoint.path,
+        layer: layer && !endpoint.as_given,
     };
     connect::connect(endpoint, &templates, &mut draft);
     let json = spelling(endpoint);
@@ -90,24 +96,7 @@ fn draft(endpoint: &Endpoint, name: String) -> Draft {
     draft.keys.push("expiry = \"keep\"".into());
     frames::frames(endpoint, &templates, &mut draft);
     actions::actions(endpoint, &templates, &mut draft);
-    for effect in &endpoint.disconnect {
-        if let What::Work(text)
-        | What::Tell {
-            message: super::follow::Value::Unknown(text),
-            ..
-        } = &effect.what
-        {
-            draft.note(
-                effect,
-                format!("at the end it does `{text}`: on_disconnect can call the app"),
-            );
-        } else if matches!(effect.what, What::Tell { .. }) {
-            draft.note(
-                effect,
-                "at the end it tells others: presence or on_disconnect can do it",
-            );
-        }
-    }
+    presence::presence(endpoint, &templates, &mut draft);
     draft.notes.sort();
     draft.notes.dedup();
     draft

@@ -19,6 +19,8 @@ pub(super) enum Moment {
 /// Writes templates for one endpoint.
 pub(super) struct Templates<'a> {
     pub(super) path: &'a Path,
+    /// There is a channel layer to send to.
+    pub(super) layer: bool,
 }
 
 impl Templates<'_> {
@@ -88,6 +90,14 @@ impl Templates<'_> {
             Value::Json(Json::String(text)) => braced(text),
             Value::Json(Json::Number(number)) => number.to_string(),
             Value::Path(path) => format!("{{{}}}", self.reference(path, moment)?),
+            // The router has filled it, or there is no such parameter.
+            Value::Default(path, default) if path.starts_with("path.") => {
+                match (self.reference(path, moment), default) {
+                    (Ok(known), _) => format!("{{{known}}}"),
+                    (Err(_), Json::String(text)) => braced(text),
+                    (Err(_), other) => other.to_string(),
+                }
+            }
             Value::Default(path, default) => {
                 let json = default.to_string();
                 if json.contains(['{', '}', '|']) {
@@ -99,6 +109,10 @@ impl Templates<'_> {
                 let parts = parts.iter().map(|part| match part {
                     Part::Plain(text) => Ok(braced(text)),
                     Part::Path(path) => Ok(format!("{{{}}}", self.reference(path, moment)?)),
+                    Part::Default(path, json) => {
+                        self.text(&Value::Default(path.clone(), json.clone()), moment)
+                    }
+                    Part::Unknown(text) => Err(only_python(text)),
                 });
                 let texts = parts.collect::<Result<Vec<_>, String>>()?;
                 match (texts.as_slice(), value) {

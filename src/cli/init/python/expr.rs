@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 use tree_sitter::Node;
 
-use super::{Call, DEEPEST, Expr, ExprKind, Source, line};
+use super::{Call, DEEPEST, Expr, ExprKind, Piece, Source, line};
 
 impl Source<'_> {
     pub(super) fn expr(&self, node: Node<'_>, depth: usize) -> Expr {
@@ -48,9 +48,15 @@ impl Source<'_> {
     fn logic(&self, node: Node<'_>, depth: usize) -> ExprKind {
         match node.kind() {
             "comparison_operator" => self.compare(node, depth),
-            "binary_operator" if self.text_of(node, "operator") == "+" => {
-                ExprKind::Sum(self.each(&Self::named(node), depth))
-            }
+            "binary_operator" => match self.text_of(node, "operator").as_str() {
+                "+" => ExprKind::Sum(self.each(&Self::named(node), depth)),
+                "%" => self.percent(node, depth),
+                _ => ExprKind::Other,
+            },
+            "named_expression" => match self.field(node, "value", depth) {
+                Some(value) => ExprKind::Named(self.text_of(node, "name"), value.into()),
+                None => ExprKind::Other,
+            },
             "list_splat" => match Self::named(node).first() {
                 Some(inner) => ExprKind::Spread(self.expr(*inner, depth + 1).into()),
                 None => ExprKind::Other,
@@ -69,6 +75,21 @@ impl Source<'_> {
             }
             _ => ExprKind::Other,
         }
+    }
+
+    /// `"chat_%s" % room`
+    fn percent(&self, node: Node<'_>, depth: usize) -> ExprKind {
+        let sides = ["left", "right"].map(|side| self.field(node, side, depth));
+        let [Some(left), Some(right)] = sides else {
+            return ExprKind::Other;
+        };
+        let values = match right.kind {
+            ExprKind::List(values) => values,
+            _ => vec![right],
+        };
+        let text = left.plain().map(|text| text.replace("%d", "%s"));
+        text.and_then(|text| filled(&text, "%s", '%', values))
+            .unwrap_or(ExprKind::Other)
     }
 
     fn each(&self, nodes: &[Node<'_>], depth: usize) -> Vec<Expr> {
@@ -158,8 +179,41 @@ impl Source<'_> {
                 _ => call.arguments.push(self.expr(argument, depth + 1)),
             }
         }
-        ExprKind::Call(call.into())
+        match formatted(&call) {
+            Some(text) => text,
+            None => ExprKind::Call(call.into()),
+        }
     }
+}
+
+/// `"chat_{}".format(room)`
+fn formatted(call: &Call) -> Option<ExprKind> {
+    let ExprKind::Attribute(object, name) = &call.callee.kind else {
+        return None;
+    };
+    if name != "format" || !call.named.is_empty() {
+        return None;
+    }
+    filled(object.plain()?, "{}", '{', call.arguments.clone())
+}
+
+/// A text with a value in each of its holes; none if it has holes of another kind.
+fn filled(text: &str, hole: &str, sign: char, values: Vec<Expr>) -> Option<ExprKind> {
+    let plain: Vec<_> = text.split(hole).collect();
+    let known = plain
+        .iter()
+        .all(|part| !part.contains([sign, '}']) || (sign == '%' && !part.contains('%')));
+    if !known || plain.len() != values.len() + 1 {
+        return None;
+    }
+    let mut values = values.into_iter();
+    let mut pieces = Vec::new();
+    for part in plain {
+        pieces.push(Piece::Plain(part.to_owned()));
+        pieces.extend(values.next().map(Piece::Hole));
+    }
+    pieces.retain(|piece| !matches!(piece, Piece::Plain(text) if text.is_empty()));
+    Some(ExprKind::Text(pieces))
 }
 
 pub(super) fn other(node: Node<'_>) -> Expr {

@@ -48,6 +48,8 @@ pub(super) enum Stmt {
     /// `break`, `continue`: nothing after it in this block.
     Leave,
     Raise(Option<Expr>),
+    /// `del a[b]`
+    Delete(Vec<Expr>),
     Class(Rc<Class>),
     Function(Rc<Function>),
     Import(Vec<Import>),
@@ -135,6 +137,8 @@ pub(super) enum ExprKind {
     And(Vec<Expr>),
     Or(Vec<Expr>),
     Yield(Option<Box<Expr>>),
+    /// `name := value`
+    Named(String, Box<Expr>),
     /// `a + b`.
     Sum(Vec<Expr>),
     /// `*a` in a list.

@@ -55,6 +55,10 @@ impl Source<'_> {
                 Stmt::Raise(what)
             }
             "break_statement" | "continue_statement" => Stmt::Leave,
+            "delete_statement" => {
+                let gone = Self::named(node).into_iter();
+                Stmt::Delete(gone.map(|node| self.expr(node, depth)).collect())
+            }
             "function_definition" => self.function(node, Vec::new(), depth),
             "class_definition" => self.class(node, depth),
             "decorated_definition" => self.decorated(node, depth),

@@ -50,6 +50,7 @@ fn simple_jwt(project: &Project) -> Option<Jwt> {
     let kind = text("TOKEN_TYPE_CLAIM").unwrap_or_else(|| "token_type".into());
     Some(Jwt {
         algorithm: text("ALGORITHM").unwrap_or_else(|| "HS256".into()),
+        jwks_url: text("JWK_URL").filter(|url| !url.contains(['@', '?'])),
         secret_env: key.or(secret).unwrap_or_else(|| "DJANGO_SECRET_KEY".into()),
         user_claim: text("USER_ID_CLAIM").unwrap_or_else(|| "user_id".into()),
         require: Some((kind, "access".into())),
@@ -63,7 +64,9 @@ fn simple_jwt(project: &Project) -> Option<Jwt> {
 fn plain_jwt(project: &Project) -> Option<Jwt> {
     let decodes = |module: &&super::super::python::Module| module.text.contains("jwt.decode(");
     let module = project.modules.iter().find(decodes)?;
-    let algorithms = ["HS256", "HS384", "HS512"];
+    let algorithms = [
+        "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA",
+    ];
     let named = |name: &&&str| {
         project.modules.iter().any(|module| {
             module.text.contains(&format!("\"{name}\""))
@@ -82,6 +85,7 @@ fn plain_jwt(project: &Project) -> Option<Jwt> {
         .find(|name| has(name) && has("access"));
     Some(Jwt {
         algorithm: (*algorithm).to_owned(),
+        jwks_url: None,
         secret_env: secret_variable(project).unwrap_or_else(|| "JWT_SECRET".into()),
         user_claim: claim.unwrap_or("sub").to_owned(),
         require: kind.map(|kind| (kind.to_owned(), "access".to_owned())),

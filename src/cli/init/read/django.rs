@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     super::{
-        follow::{Follow, Place, Value},
+        follow::{Effect, Follow, Place, Value, What},
         found::{Endpoint, Found, Handler, Note},
         names::{Lineage, methods},
         project::Project,
@@ -61,7 +61,12 @@ fn endpoint(project: &Project, route: &Route, notes: &mut Vec<Note>) -> Endpoint
         ));
     }
     let mut follow = Follow::new(project, lineage.clone());
-    let connect = follow.method("connect", &[]);
+    let mut connect = joined(
+        &lineage,
+        &mut follow,
+        &place(project, route.file, route.class.line),
+    );
+    connect.extend(follow.method("connect", &[]));
     let mut receive = follow.method("receive", &[Value::Path("raw".into())]);
     if lineage.method("receive", 0).is_none() {
         receive = follow.method("receive_json", &[Value::Path("message".into())]);
@@ -78,6 +83,21 @@ fn endpoint(project: &Project, route: &Route, notes: &mut Vec<Note>) -> Endpoint
         handlers,
         ..Endpoint::default()
     }
+}
+
+/// `groups = ["online"]`: Channels joins them itself.
+fn joined(lineage: &Lineage, follow: &mut Follow<'_>, place: &Place) -> Vec<Effect> {
+    let groups = lineage.field("groups");
+    let Some(Value::List(groups)) = groups.map(|(file, groups)| follow.constant(file, groups))
+    else {
+        return Vec::new();
+    };
+    let joins = groups.into_iter().map(|group| Effect {
+        what: What::Join(group),
+        when: Vec::new(),
+        place: place.clone(),
+    });
+    joins.collect()
 }
 
 /// Bases that are not Channels' own.

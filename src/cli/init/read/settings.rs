@@ -4,6 +4,7 @@
 use super::super::{
     follow::Place,
     found::Layer,
+    names::Symbol,
     project::Project,
     python::{Expr, ExprKind, Stmt},
 };
@@ -116,6 +117,10 @@ fn one(project: &Project, file: usize, value: &Expr) -> Option<Layer> {
         redis_env,
         prefix: rule("prefix").and_then(Expr::plain).map(str::to_owned),
         encrypted: rule("symmetric_encryption_keys").is_some(),
+        key_env: rule("symmetric_encryption_keys").and_then(|keys| {
+            let direct = variable(keys, 6);
+            direct.or_else(|| through_names(project, file, keys))
+        }),
     })
 }
 
@@ -125,10 +130,27 @@ fn through_names(project: &Project, file: usize, hosts: &Expr) -> Option<String>
         return None;
     };
     let name = parts.first()?.dotted()?;
-    match project.symbol(file, &name)? {
-        super::super::names::Symbol::Values(_, values) => variable(values.last()?, 6),
-        _ => None,
+    match project.symbol(file, &name) {
+        Some(Symbol::Values(_, values)) => variable(values.last()?, 6),
+        _ => named(project, file, &name),
     }
+}
+
+/// `if url := os.environ.get("REDIS_URL"):`
+fn named(project: &Project, file: usize, name: &str) -> Option<String> {
+    let mut all = project.statements(file);
+    all.find_map(|stmt| {
+        let Stmt::If(branches) = stmt else {
+            return None;
+        };
+        let mut conditions = branches
+            .iter()
+            .filter_map(|(condition, _)| condition.as_ref());
+        conditions.find_map(|condition| match &condition.kind {
+            ExprKind::Named(own, value) if own == name => variable(value, 6),
+            _ => None,
+        })
+    })
 }
 
 /// Where Redis is, unless a password stands there.
