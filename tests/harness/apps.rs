@@ -16,6 +16,8 @@ use super::plain::{Door, exchange};
 
 /// Python has much to read before an app's first answer, and the machine may be busy.
 const TIME_TO_START: Duration = Duration::from_secs(60);
+/// Daphne sometimes waits forever for a request that was under way.
+const TIME_TO_STOP: Duration = Duration::from_secs(10);
 /// What the apps sign tokens with.
 pub(crate) const TOKEN_SECRET: &str = "a-secret-of-the-tests-0123456789abcdef";
 /// What the apps sign webhooks with: the bytes of "a webhook secret of the tests".
@@ -195,13 +197,20 @@ impl App {
         self.wait_until_it_answers();
     }
 
-    /// Stops it as a service manager does.
+    /// Stops it as a service manager does: told first, killed if it does not end.
     pub(crate) fn stop(&mut self) {
         let mut server = self.server.take().expect("the app runs");
         let id = server.id().to_string();
         let told = Command::new("kill").args(["-s", "TERM", &id]).status();
         assert!(told.expect("kill runs").success(), "kill -s TERM {id}");
-        server.wait().expect("the app ends");
+        let deadline = Instant::now() + TIME_TO_STOP;
+        while server.try_wait().expect("the server's state").is_none() {
+            if Instant::now() > deadline {
+                eprintln!("the app does not end, and is killed:\n{}", self.log());
+                server.kill().expect("the app can be killed");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Runs a command of the Django example beside it, to its end.
