@@ -191,30 +191,26 @@ impl Follower {
         }
     }
 
-    /// Whether this one can be left: nobody listens, and from now on who comes has to
-    /// wait until it is joined again.
-    pub fn leaves(&self, topic: &Topic) -> bool {
+    /// Nobody listens to this one, so it is joined no more: whoever comes from now on
+    /// waits. `false` if somebody listens again.
+    pub fn leave(&self, topic: &Topic) -> bool {
         let mut state = self.demand.lock();
-        let unwanted = !state.listeners.contains_key(topic);
-        if unwanted && state.source == self.source {
-            state.joined.remove(topic);
+        if state.listeners.contains_key(topic) {
+            return false;
         }
-        unwanted
-    }
-
-    /// This one is joined no more.
-    pub fn left(&self, topic: &Topic) {
-        let mut state = self.demand.lock();
         if state.source == self.source {
             state.joined.remove(topic);
         }
+        true
     }
 
-    /// Nothing is joined any more: the server has lost it.
-    pub fn lost_all(&self) {
+    /// These are not joined any more: the server has lost them.
+    pub fn lost<'a>(&self, topics: impl IntoIterator<Item = &'a Topic>) {
         let mut state = self.demand.lock();
         if state.source == self.source {
-            state.joined.clear();
+            for topic in topics {
+                state.joined.remove(topic);
+            }
         }
     }
 }
@@ -298,18 +294,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_comes_when_a_topic_is_left_waits_for_the_next_joining() {
+    async fn a_topic_is_left_only_while_nobody_listens() {
         let demand = Demand::new(Metrics::new());
         let follower = demand.follow();
-        let a = topics(&["a"]);
-        follower.joined(a.clone());
-        demand.add(&a);
-        assert!(!follower.leaves(&a[0]));
-        assert!(demand.lock().has_joined(&a));
-        demand.remove(&a);
-        assert!(follower.leaves(&a[0]));
-        demand.add(&a);
-        assert!(!demand.lock().has_joined(&a));
+        demand.add(&topics(&["a"]));
+        follower.joined(topics(&["a", "b"]));
+        assert!(!follower.leave(&"a".into()));
+        assert!(demand.lock().has_joined(&topics(&["a"])));
+        demand.remove(&topics(&["a"]));
+        assert!(follower.leave(&"a".into()) && follower.leave(&"b".into()));
+        assert!(demand.lock().joined.is_empty());
+    }
+
+    #[tokio::test]
+    async fn topics_that_come_and_go_leave_nothing_behind() {
+        let demand = Demand::new(Metrics::new());
+        let follower = demand.follow();
+        for n in 0..1000 {
+            let one = [Topic::from(n.to_string())];
+            demand.add(&one);
+            follower.take();
+            follower.joined(one.clone());
+            demand.remove(&one);
+            for (topic, _) in follower.take() {
+                follower.leave(&topic);
+            }
+        }
+        let state = demand.lock();
+        let sizes = (
+            state.listeners.len(),
+            state.changed.len(),
+            state.joined.len(),
+        );
+        assert_eq!(sizes, (0, 0, 0));
     }
 
     #[tokio::test]

@@ -218,7 +218,7 @@ metrics! {
     /// Groups of the channel layer that are joined.
     channel_layer_groups: Gauge = Gauge::default(), "Groups of the channel layer that are joined";
     /// Joining and leaving groups.
-    channel_layer_joins: Family<Ended, Counter> = Family::default(), "Groups joined, left, joined again, not joinable, and handshakes that did not wait longer, by result";
+    channel_layer_joins: Family<Ended, Counter> = Family::default(), "Groups joined, not joined, left, joined again, not joinable, and handshakes that did not wait longer, by result";
     /// Messages that lay in the own mailbox when it was last emptied.
     channel_layer_depth: Gauge = Gauge::default(), "Messages that lay in the own queue in Redis when it was last looked at";
     /// Times the own mailbox was found full.

@@ -56,8 +56,10 @@ pub struct Rooms {
     pub metrics: Arc<Metrics>,
     /// Where tasks run.
     pub tracker: TaskTracker,
-    /// Ends what lets events in.
-    pub door: CancellationToken,
+    /// Where tasks run that fetch events.
+    pub readers: TaskTracker,
+    /// Ends those.
+    pub hush: CancellationToken,
     /// Ends all others.
     pub stop: CancellationToken,
 }
@@ -353,8 +355,8 @@ impl Rooms {
                 self.feed.clone(),
                 self.metrics.clone(),
             );
-            let stop = self.door.child_token();
-            self.tracker.spawn(source.run(stop.clone()));
+            let stop = self.hush.child_token();
+            self.readers.spawn(source.run(stop.clone()));
             Running {
                 settings: wanted.clone(),
                 handle: cursor,
@@ -382,10 +384,10 @@ impl Rooms {
                 (self.feed.clone(), self.demand.clone()),
                 self.metrics.clone(),
             );
-            let stop = self.door.child_token();
+            let stop = self.hush.child_token();
             let task = handle.clone();
-            let task = task.run(stop.clone(), self.tracker.clone(), previous);
-            self.tracker.spawn(task);
+            let task = task.run(stop.clone(), self.readers.clone(), previous);
+            self.readers.spawn(task);
             Running {
                 settings: wanted.clone(),
                 handle,

@@ -22,7 +22,7 @@ pub enum Phase {
     Running,
     /// Serving, but balancers should look elsewhere.
     Draining,
-    /// No more connections and no more events.
+    /// No more connections and no more webhooks.
     DoorClosed,
     /// Sessions are being closed, spread over time.
     GoingHome,

@@ -87,7 +87,8 @@ impl App {
             demand: hub.demand().clone(),
             metrics: metrics.clone(),
             tracker: ends.background.clone(),
-            door: ends.door.clone(),
+            readers: ends.readers.clone(),
+            hush: ends.hush.clone(),
             stop: ends.cut.clone(),
         };
         let reloader = Reloader::new(settings, (path, overrides), rooms)?;

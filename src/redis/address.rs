@@ -111,6 +111,11 @@ impl Server {
 
     /// A client for the server of the moment.
     pub(super) async fn client(&self) -> RedisResult<Client> {
+        if self.is_tls() {
+            // The library takes the process's; it would guess if there were none.
+            let provider = rustls::crypto::aws_lc_rs::default_provider();
+            provider.install_default().ok();
+        }
         match &self.place {
             Place::At(address) => self.client_at(address.clone()),
             Place::Sentinel(sentinel) => self.client_by(sentinel).await,

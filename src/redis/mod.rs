@@ -110,9 +110,12 @@ impl Redis {
             let config = ::redis::AsyncConnectionConfig::new()
                 .set_connection_timeout(Some(CONNECT_TIMEOUT))
                 .set_response_timeout(None);
-            client
-                .get_multiplexed_async_connection_with_config(&config)
-                .await
+            let opened = client.get_multiplexed_async_connection_with_config(&config);
+            let mut connection = opened.await?;
+            // A server that wants a password, or is still loading, says so here.
+            let answer = ::redis::cmd("PING").query_async(&mut connection).await;
+            usable(answer)?;
+            Ok(connection)
         })
         .await
     }
@@ -122,15 +125,24 @@ impl Redis {
     /// # Errors
     /// Redis cannot be reached.
     pub async fn subscriber(&self) -> Result<PubSub, Failure> {
-        self.connect(|client| async move { client.get_async_pubsub().await })
-            .await
+        self.connect(|client| async move {
+            let mut connection = client.get_async_pubsub().await?;
+            usable(connection.ping().await)?;
+            Ok(connection)
+        })
+        .await
     }
 
     /// What an error of a connection of one's own means.
     pub fn failure(&self, error: &RedisError) -> Failure {
+        let why = error.to_string();
+        // A failover leaves us with a replica: the master is to be asked for anew.
+        if why.contains("ReadOnly") {
+            self.lock().shared = None;
+        }
         Failure {
             server: self.name.clone(),
-            why: error.to_string().into(),
+            why: why.into(),
             lost: error.is_io_error() || error.is_connection_dropped() || error.is_timeout(),
         }
     }
@@ -162,8 +174,7 @@ impl Redis {
             Ok(Err(error)) => self.failure(&error),
             Err(_) => self.too_slow(RESPONSE_TIMEOUT),
         };
-        // A failover leaves us with a replica: the master is to be asked for anew.
-        if failure.lost || failure.why.contains("READONLY") {
+        if failure.lost {
             self.lock().shared = None;
         }
         Err(failure)
@@ -215,11 +226,6 @@ impl Redis {
         Err(failure)
     }
 
-    /// How long to wait before trying again after so many failures in a row.
-    pub fn pause(&self) -> Duration {
-        pause(self.lock().failures)
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -231,8 +237,19 @@ impl fmt::Debug for Redis {
     }
 }
 
-/// Grows with each failure, and never the same for two processes.
-fn pause(failures: u32) -> Duration {
+/// Whether a connection is of use. One that may not even be asked that may still do
+/// what it is for.
+fn usable(answer: Result<Value, RedisError>) -> Result<(), RedisError> {
+    let answer = answer.and_then(Value::extract_error);
+    match answer {
+        Err(error) if error.code() != Some("NOPERM") => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// How long to wait before trying again after so many failures in a row: longer with
+/// each, and never the same for two processes.
+pub fn pause(failures: u32) -> Duration {
     let most = FIRST_PAUSE.saturating_mul(1 << failures.min(8));
     let share = (RandomState::new().hash_one(0) >> 11) as f64 / (1_u64 << 53) as f64;
     most.min(LAST_PAUSE).mul_f64(0.5 + share / 2.0)

@@ -4,7 +4,11 @@
 mod burst;
 mod faults;
 mod groups;
+mod refusals;
 mod sending;
+mod sentinel;
+mod stops;
+mod ways;
 
 use crate::harness::{App, Outrigger, Redis, Socket, ok, redis::channels};
 

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use ::redis::{cmd, pipe};
+use ::redis::{RedisResult, Value, cmd, pipe};
 use aws_lc_rs::rand;
 use tokio::{
     select,
@@ -185,45 +185,75 @@ impl Members {
             let here = |topic: &&Topic| names::host(topic.as_str(), hosts) == host;
             let here: Vec<_> = self.pending.iter().filter(here).cloned().collect();
             for topics in here.chunks(AT_ONCE) {
-                if let Err(failure) = self.join_at(host, topics).await {
-                    self.layer.note(failure.to_string());
-                    break;
-                }
-                for topic in topics {
-                    self.pending.remove(topic);
-                }
-                self.layer.count_joins("joined", topics.len());
-                self.follower.joined(topics.iter().cloned());
+                let answers = match self.join_at(host, topics).await {
+                    Ok(answers) => answers,
+                    Err(failure) => {
+                        self.layer.count_joins("failed", topics.len());
+                        self.layer.complain(&failure);
+                        break;
+                    }
+                };
+                self.joined(host, topics.iter().zip(answers));
             }
         }
         self.layer
             .count_groups(self.groups.len() - self.pending.len());
     }
 
-    async fn join_at(&self, host: usize, topics: &[Topic]) -> Result<(), Failure> {
+    /// A key that Redis will not change for us holds up nobody else.
+    fn joined<'t>(
+        &mut self,
+        host: usize,
+        answers: impl Iterator<Item = (&'t Topic, RedisResult<Value>)>,
+    ) {
+        let mut joined = Vec::new();
+        for (topic, answer) in answers {
+            match answer {
+                Ok(_) => {
+                    self.pending.remove(topic);
+                    joined.push(topic.clone());
+                }
+                Err(error) => {
+                    self.layer.count_joins("failed", 1);
+                    self.layer.complain(&self.host(host).failure(&error));
+                }
+            }
+        }
+        self.layer.count_joins("joined", joined.len());
+        self.follower.joined(joined);
+    }
+
+    /// Asks for all, and gives the answer to each.
+    async fn join_at(
+        &self,
+        host: usize,
+        topics: &[Topic],
+    ) -> Result<Vec<RedisResult<Value>>, Failure> {
         let settings = &self.layer.settings;
         let (mut pipeline, now) = (pipe(), now());
+        pipeline.ignore_errors();
         for topic in topics {
             let key = names::group_key(&settings.prefix, topic.as_str());
             let channel = self.groups.get(topic);
             let add = pipeline.cmd("ZADD").arg(&key).arg(now);
-            add.arg(channel).ignore();
+            add.arg(channel);
             let expire = pipeline.cmd("EXPIRE").arg(&key);
             expire.arg(settings.group_expiry.as_secs()).ignore();
         }
-        self.host(host)?.pipeline(&pipeline).await
+        self.host(host).pipeline(&pipeline).await
     }
 
-    fn host(&self, host: usize) -> Result<&Arc<Redis>, Failure> {
+    /// There is always one.
+    fn host(&self, host: usize) -> &Arc<Redis> {
         let first = &self.layer.hosts[0];
-        Ok(self.layer.hosts.get(host).unwrap_or(first))
+        self.layer.hosts.get(host).unwrap_or(first)
     }
 
     /// The server may have lost all it knew.
     fn join_again(&mut self) {
         let again = self.groups.len() - self.pending.len();
         self.layer.count_joins("rejoined", again);
-        self.follower.lost_all();
+        self.follower.lost(self.groups.keys());
         self.pending.extend(self.groups.keys().cloned());
     }
 
@@ -236,7 +266,7 @@ impl Members {
                 break;
             };
             // From now on a new listener joins anew, and waits for that.
-            if self.follower.leaves(&topic) {
+            if self.follower.leave(&topic) {
                 left.push(topic);
             }
         }
@@ -246,7 +276,7 @@ impl Members {
             self.pending.extend(self.groups.keys().cloned());
         }
         if let Err(failure) = self.look().await {
-            self.layer.note(failure.to_string());
+            self.layer.complain(&failure);
         }
     }
 
@@ -255,7 +285,7 @@ impl Members {
         let hosts = self.layer.hosts.len();
         let mut depth = cmd("ZCARD");
         depth.arg(&self.key);
-        let depth = self.host(0)?.command(&depth).await?;
+        let depth = self.host(0).command(&depth).await?;
         self.layer.depth(depth, &mut self.alarm);
         let looked_at = self.next_to_look_at();
         for host in 0..hosts {
@@ -271,7 +301,7 @@ impl Members {
             if !asked {
                 continue;
             }
-            let scores: Vec<Option<f64>> = self.host(host)?.pipeline(&pipeline).await?;
+            let scores: Vec<Option<f64>> = self.host(host).pipeline(&pipeline).await?;
             if scores.contains(&None) {
                 warn!(
                     "Redis has forgotten that we are in groups of the channel layer; joining them again"
@@ -327,10 +357,13 @@ impl Members {
                     let key = names::group_key(&self.layer.settings.prefix, topic.as_str());
                     pipeline.cmd("ZREM").arg(key).arg(channel).ignore();
                 }
-                let Ok(server) = self.host(host) else { return };
-                match server.pipeline::<()>(&pipeline).await {
+                match self.host(host).pipeline::<()>(&pipeline).await {
                     Ok(()) => self.layer.count_joins("left", chunk.len()),
-                    Err(failure) => return self.layer.note(failure.to_string()),
+                    // They expire there; other hosts may answer.
+                    Err(failure) => {
+                        self.layer.complain(&failure);
+                        break;
+                    }
                 }
             }
         }

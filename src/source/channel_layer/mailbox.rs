@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     metrics::Ended,
-    redis::{Failure, Redis},
+    redis::{Failure, Redis, pause},
 };
 
 /// Redis answers at least so often, so that a dead connection is noticed.
@@ -68,7 +68,8 @@ impl Batch {
 impl Mailbox {
     /// Empties it until somebody wakes it up.
     pub(super) async fn run(self) {
-        let (mut alarm, mut heard_before) = (Alarm::default(), false);
+        let (mut alarm, mut failures) = (Alarm::default(), 0);
+        let mut heard_before = false;
         loop {
             match self.host.dedicated().await {
                 Ok(connection) => {
@@ -76,14 +77,15 @@ impl Mailbox {
                     if std::mem::replace(&mut heard_before, true) {
                         self.anew.notify_one();
                     }
-                    match self.empty(&connection, &mut alarm).await {
+                    match self.empty(&connection, &mut alarm, &mut failures).await {
                         Ok(()) => return,
                         Err(failure) => self.layer.disconnected(&self.host, &failure, "lost"),
                     }
                 }
                 Err(failure) => self.layer.disconnected(&self.host, &failure, "failed"),
             }
-            sleep(self.host.pause()).await;
+            sleep(pause(failures)).await;
+            failures = failures.saturating_add(1);
         }
     }
 
@@ -92,6 +94,7 @@ impl Mailbox {
         &self,
         connection: &MultiplexedConnection,
         alarm: &mut Alarm,
+        failures: &mut u32,
     ) -> Result<(), Failure> {
         // They are asked and answered in this order: it is one connection.
         let mut asked: FuturesOrdered<_> = (0..AHEAD).map(|_| self.ask(connection)).collect();
@@ -100,6 +103,8 @@ impl Mailbox {
                 Ok(Some(answer)) => answer.map_err(|error| self.host.failure(&error))?,
                 Ok(None) | Err(_) => return Err(self.host.too_slow(WAIT + GRACE)),
             };
+            // Not before it has answered: a replica takes connections too.
+            *failures = 0;
             asked.push_back(self.ask(connection));
             let batch = batch.into_scored();
             self.layer.depth(batch.len(), alarm);
@@ -171,6 +176,20 @@ impl ChannelLayer {
         }
         self.note(failure.to_string());
         warn!(redis = %host.name(), error = %failure, "The channel layer is not heard; trying again after a pause");
+    }
+
+    /// A command failed that is tried again soon.
+    pub(super) fn complain(&self, failure: &Failure) {
+        self.note(failure.to_string());
+        let mut state = self.state();
+        if state
+            .complained
+            .is_none_or(|said| said.elapsed() >= SAY_AGAIN)
+        {
+            state.complained = Some(Instant::now());
+            drop(state);
+            warn!(error = %failure, "A command of the channel layer failed; trying again");
+        }
     }
 
     fn count_connect(&self, result: &'static str) {

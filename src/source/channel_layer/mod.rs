@@ -25,7 +25,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -145,6 +148,8 @@ pub struct Status {
     pub last_message: Option<SystemTime>,
     /// Topics that are no groups.
     refused: HashSet<Topic>,
+    /// When the log last heard of a command that failed.
+    complained: Option<Instant>,
 }
 
 impl ChannelLayer {

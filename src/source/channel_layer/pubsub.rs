@@ -29,7 +29,7 @@ use super::{
 use crate::{
     demand::Follower,
     event::Topic,
-    redis::{Failure, Redis},
+    redis::{Failure, Redis, pause},
 };
 
 /// A connection that says nothing is asked whether it lives, so often.
@@ -98,10 +98,10 @@ async fn follow(layer: &ChannelLayer, follower: &Follower, shards: &[Arc<Shard>]
                 break;
             };
             if let Some(shard) = shard(&topic) {
-                shard.leave(&topic);
+                shard.leave(topic);
             }
         }
-        layer.count_groups(shards.iter().map(|shard| shard.lock().len()).sum());
+        layer.count_groups(shards.iter().map(|shard| shard.lock().topics.len()).sum());
     }
 }
 
@@ -110,37 +110,66 @@ struct Shard {
     layer: Arc<ChannelLayer>,
     host: Arc<Redis>,
     follower: Arc<Follower>,
-    wanted: Mutex<HashSet<Topic>>,
+    wanted: Mutex<Wanted>,
     changed: Notify,
     batches: mpsc::Sender<Vec<Arrived>>,
 }
 
+/// What is to be subscribed to.
+#[derive(Default)]
+struct Wanted {
+    topics: HashSet<Topic>,
+    /// Where something has changed since the connection has looked.
+    changed: HashSet<Topic>,
+}
+
 impl Shard {
     fn want(&self, topic: Topic) {
-        self.lock().insert(topic);
+        let mut wanted = self.lock();
+        wanted.topics.insert(topic.clone());
+        wanted.changed.insert(topic);
+        drop(wanted);
         self.changed.notify_one();
     }
 
     /// Leaves what nobody listens to any more.
-    fn leave(&self, topic: &Topic) {
+    fn leave(&self, topic: Topic) {
         let mut wanted = self.lock();
-        if self.follower.leaves(topic) && wanted.remove(topic) {
+        if self.follower.leave(&topic) && wanted.topics.remove(&topic) {
+            wanted.changed.insert(topic);
+            drop(wanted);
             self.changed.notify_one();
         }
     }
 
     /// These are subscribed: who listens need not wait, unless they are to be left.
-    fn subscribed<'a>(&self, topics: impl Iterator<Item = &'a Topic>) {
+    fn subscribed(&self, topics: &[Topic]) {
         let wanted = self.lock();
-        let topics = topics.filter(|topic| wanted.contains(*topic));
+        let topics = topics.iter().filter(|topic| wanted.topics.contains(*topic));
         self.follower.joined(topics.cloned());
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<Topic>> {
+    /// A new connection begins with all.
+    fn want_all_again(&self) {
+        let mut state = self.lock();
+        state.changed = state.topics.clone();
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// What has changed, and whether it is wanted now.
+    fn take(&self) -> (Vec<Topic>, Vec<Topic>) {
+        let mut state = self.lock();
+        let changed = std::mem::take(&mut state.changed).into_iter();
+        changed.partition(|topic| state.topics.contains(topic))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wanted> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn run(self: Arc<Self>) {
+        let mut failures = 0;
         loop {
             match self.host.subscriber().await {
                 Ok(connection) => {
@@ -150,17 +179,18 @@ impl Shard {
                         shard: &self,
                         sink,
                         topics: HashMap::new(),
+                        answered: false,
                     };
                     let failure = heard.listen(stream).await;
                     self.layer.disconnected(&self.host, &failure, "lost");
                     warn!(redis = %self.host.name(), "What the app sends until we are subscribed again is lost: Redis keeps nothing for the pub/sub layer");
-                    for topic in heard.topics.values() {
-                        self.follower.left(topic);
-                    }
+                    self.follower.lost(heard.topics.values());
+                    failures = if heard.answered { 0 } else { failures };
                 }
                 Err(failure) => self.layer.disconnected(&self.host, &failure, "failed"),
             }
-            sleep(self.host.pause()).await;
+            sleep(pause(failures)).await;
+            failures = failures.saturating_add(1);
         }
     }
 
@@ -184,6 +214,8 @@ struct Heard<'s> {
     shard: &'s Shard,
     sink: PubSubSink,
     topics: HashMap<String, Topic>,
+    /// The server did what it was asked.
+    answered: bool,
 }
 
 impl Heard<'_> {
@@ -192,7 +224,7 @@ impl Heard<'_> {
         let host = &self.shard.host;
         let mut messages = stream.ready_chunks(MOST);
         let mut ping = interval(PING);
-        self.shard.changed.notify_one();
+        self.shard.want_all_again();
         loop {
             select! {
                 some = messages.next() => match some {
@@ -206,6 +238,7 @@ impl Heard<'_> {
                     if let Err(failure) = self.reconcile().await {
                         return failure;
                     }
+                    self.answered = true;
                 }
                 _ = ping.tick() => {
                     let pong = timeout(ANSWER, self.sink.ping::<::redis::Value>());
@@ -229,33 +262,46 @@ impl Heard<'_> {
 
     /// Makes the subscriptions what is wanted.
     async fn reconcile(&mut self) -> Result<(), Failure> {
-        let wanted = self.shard.lock().clone();
-        // Of these some were to be left, and are wanted again.
-        self.shard.subscribed(self.topics.values());
-        let here: HashSet<_> = self.topics.values().cloned().collect();
-        let added: Vec<_> = wanted.difference(&here).cloned().collect();
-        let removed: Vec<_> = here.difference(&wanted).cloned().collect();
+        let (added, removed) = self.shard.take();
         for topics in added.chunks(AT_ONCE) {
-            let channels = topics.iter().map(|topic| self.shard.layer.channel(topic));
-            let channels: Vec<_> = channels.collect();
-            let pairs = channels.iter().cloned().zip(topics.iter().cloned());
-            self.topics.extend(pairs);
-            let asked = timeout(ANSWER, self.sink.subscribe(channels)).await;
-            self.answer(asked)?;
-            self.shard.layer.count_joins("joined", topics.len());
-            self.shard.subscribed(topics.iter());
+            self.subscribe(topics).await?;
+            // Also what is subscribed to still: it was about to be left.
+            self.shard.subscribed(topics);
         }
         for topics in removed.chunks(AT_ONCE) {
-            let channels = topics.iter().map(|topic| self.shard.layer.channel(topic));
-            let channels: Vec<_> = channels.collect();
-            for (topic, channel) in topics.iter().zip(&channels) {
-                self.shard.follower.left(topic);
-                self.topics.remove(channel);
-            }
-            let asked = timeout(ANSWER, self.sink.unsubscribe(channels)).await;
-            self.answer(asked)?;
-            self.shard.layer.count_joins("left", topics.len());
+            self.unsubscribe(topics).await?;
         }
+        Ok(())
+    }
+
+    async fn subscribe(&mut self, topics: &[Topic]) -> Result<(), Failure> {
+        let pair = |topic: &Topic| (self.shard.layer.channel(topic), topic.clone());
+        let new = |(channel, _): &(String, _)| !self.topics.contains_key(channel);
+        let pairs: Vec<_> = topics.iter().map(pair).filter(new).collect();
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let channels: Vec<_> = pairs.iter().map(|(channel, _)| channel.clone()).collect();
+        // Before the answer: a message may come with it.
+        self.topics.extend(pairs);
+        let count = channels.len();
+        let asked = timeout(ANSWER, self.sink.subscribe(channels)).await;
+        self.answer(asked)?;
+        self.shard.layer.count_joins("joined", count);
+        Ok(())
+    }
+
+    async fn unsubscribe(&mut self, topics: &[Topic]) -> Result<(), Failure> {
+        let channels = topics.iter().map(|topic| self.shard.layer.channel(topic));
+        let mut channels: Vec<_> = channels.collect();
+        channels.retain(|channel| self.topics.remove(channel).is_some());
+        if channels.is_empty() {
+            return Ok(());
+        }
+        let count = channels.len();
+        let asked = timeout(ANSWER, self.sink.unsubscribe(channels)).await;
+        self.answer(asked)?;
+        self.shard.layer.count_joins("left", count);
         Ok(())
     }
 
