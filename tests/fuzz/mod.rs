@@ -120,3 +120,13 @@ fn any_stream_is_read_the_same_in_any_pieces() {
 fn any_body_is_an_error_or_events_that_can_be_kept() {
     holds("webhook", properties::webhook);
 }
+
+#[test]
+fn any_message_of_the_layer_is_an_error_or_valid_json() {
+    holds("layer", properties::layer);
+}
+
+#[test]
+fn any_exchange_is_skipped_or_events_that_can_be_kept() {
+    holds("exchange", properties::exchange);
+}

@@ -16,6 +16,8 @@ use outrigger::{
     secret::Secret,
     source::{
         body,
+        channel_layer::{self, Serializer},
+        exchange::{Finished, Payload},
         signature::{self, WebhookId},
         sse::parser::Parser,
     },
@@ -74,6 +76,61 @@ pub(crate) fn actions(bytes: &[u8]) {
         return;
     };
     assert!(message.is_object(), "{message} fits {action:?}");
+    if !action.require.is_empty() && action.problem(&message).is_none() {
+        assert_eq!(message["type"]["kind"], "send");
+        assert!(message["content"].is_string() && message["data"]["id"].is_number());
+    }
+}
+
+/// A message of the channel layer: an error, or an object that others can read, not
+/// much longer than what came.
+pub(crate) fn layer(bytes: &[u8]) {
+    for serializer in [Serializer::Msgpack, Serializer::Json] {
+        let Ok(message) = channel_layer::decode(bytes, serializer) else {
+            continue;
+        };
+        assert!(!message.kind.is_empty());
+        let data = message.data.get();
+        // Not as a value: half a character in an escape is for whoever reads it.
+        let read: Result<&RawValue, _> = serde_json::from_str(data);
+        assert!(read.is_ok() && data.starts_with('{'), "{data}: {read:?}");
+        assert!(data.len() <= bytes.len() * 7 + 2, "{data}");
+        let mut frame = String::new();
+        JsonStyle::Python.write_raw(data, &mut frame);
+        assert!(serde_json::from_str::<&RawValue>(&frame).is_ok(), "{frame}");
+    }
+}
+
+/// Both bodies of an exchange, whatever their headers say: no event, or events that can
+/// be kept, in bounds.
+pub(crate) fn exchange(bytes: &[u8]) {
+    static RULES: OnceLock<Vec<outrigger::routes::Exchange>> = OnceLock::new();
+    let rules = RULES.get_or_init(|| settings(EXCHANGES).exchanges);
+    let (first, bodies) = bytes.split_first().unwrap_or((&0, &[]));
+    let cut = bodies.iter().position(|byte| *byte == b'\n');
+    let (request, response) = bodies.split_at(cut.unwrap_or(bodies.len()));
+    let mut headers = HeaderMap::new();
+    let media_type = ["application/json", "application/x-www-form-urlencoded"];
+    let media_type = media_type[usize::from(first & 1)];
+    headers.insert("content-type", HeaderValue::from_static(media_type));
+    let coding = ["identity", "gzip", "deflate", "br"][usize::from(first >> 1 & 3)];
+    headers.insert("content-encoding", HeaderValue::from_static(coding));
+    let seen = Finished {
+        status: http::StatusCode::CREATED,
+        query: Some(String::from_utf8_lossy(request).into_owned()),
+        request: Payload::of(&headers).with(Ok(request.to_vec().into())),
+        response: Payload::of(&headers).with(Ok(response.to_vec().into())),
+    };
+    for rule in rules {
+        let params = vec![("chat_id".into(), json!(7))];
+        let events = outrigger::source::exchange::events(rule, params, &seen, None);
+        assert!(events.len() <= 1000);
+        for event in events.into_iter().flatten() {
+            let read: Result<&RawValue, _> = serde_json::from_str(event.data.get());
+            assert!(read.is_ok(), "{event:?}");
+            assert!(!event.topics.is_empty());
+        }
+    }
 }
 
 /// A stream is read the same, however it is cut into pieces.
@@ -161,14 +218,36 @@ reply = { type = "pong", n = "{message.n}" }
 when = { type = "typing" }
 publish = { type = "typing", topics = ["chat_{message.chat}"], data = "{message}" }
 [[endpoint.actions]]
+when = { "type.kind" = "send" }
+require = { content = "text", "data.id" = "integer", "tags?" = "array" }
+on_invalid = { reply = { type = "error", message = "{problem}" } }
+reply = { type = "sent", id = "{message.data.id}" }
+[[endpoint.actions]]
 ignore = true
 "#;
 
+const EXCHANGES: &str = r#"
+[[source.exchange]]
+on = { path = "/chats/{chat_id}/messages" }
+max_body = "64KiB"
+decompress = true
+event = { type = "message", topics = ["chat_{chat_id}"], data = "{response}" }
+[[source.exchange]]
+on = { path = "/chats/{chat_id}/read" }
+when = { "request.done" = true }
+each = "/results/*"
+event = { id = "{each.id}", type = "read", topics = ["chat_{each.chat}"], data = { a = "{each}", b = "{query | default null}" } }
+"#;
+
 fn endpoint() -> Endpoint {
-    let origin = std::path::Path::new("fuzz");
-    let loaded = config::parse(ACTIONS, origin, &Overrides::default(), &|_| None);
-    let mut endpoints = loaded.expect("a good config").settings.endpoints;
+    let mut endpoints = settings(ACTIONS).endpoints;
     endpoints.pop().expect("an endpoint")
+}
+
+fn settings(text: &str) -> config::Settings {
+    let origin = std::path::Path::new("fuzz");
+    let loaded = config::parse(text, origin, &Overrides::default(), &|_| None);
+    loaded.expect("a good config").settings
 }
 
 /// The id of a message that is signed as it must be.

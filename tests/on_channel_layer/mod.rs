@@ -4,6 +4,7 @@
 mod burst;
 mod faults;
 mod groups;
+mod python;
 mod refusals;
 mod sending;
 mod sentinel;

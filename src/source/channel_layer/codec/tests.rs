@@ -226,3 +226,49 @@ proptest! {
         }
     }
 }
+
+/// Any JSON of little depth that has one spelling.
+fn json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 40, 6, |inner| {
+        let members = prop::collection::hash_map(any::<String>(), inner.clone(), 0..6);
+        prop_oneof![
+            prop::collection::vec(inner, 0..6).prop_map(Value::from),
+            members.prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_comes_back(value in json()) {
+        let now = SystemTime::now();
+        let message = serde_json::json!({"type": "t", "x": value});
+        for serializer in [Serializer::Msgpack, Serializer::Json] {
+            let codec = Codec::new(&settings(Layer::Core, serializer, &["a key"]));
+            let to = ["q!g1".to_owned()];
+            let bytes = codec.write(&raw(&message.to_string()), Some(&to), now).unwrap();
+            let read = codec.read(&bytes, now).unwrap();
+            let data: Value = serde_json::from_str(read.data.get()).unwrap();
+            prop_assert_eq!(&data["x"], &message["x"]);
+            prop_assert_eq!(&read.to, &to);
+        }
+    }
+
+    #[test]
+    fn no_token_panics(body in prop::collection::vec(any::<u8>(), 0..200), cut in 0..300_usize) {
+        let now = SystemTime::now();
+        let codec = Codec::new(&settings(Layer::Core, Serializer::Msgpack, &["a key"]));
+        prop_assert!(codec.read(&body, now).is_err());
+        let mut token = codec.write(&raw(r#"{"type":"t"}"#), None, now).unwrap();
+        token.truncate(cut);
+        token.extend(&body);
+        drop(codec.read(&token, now));
+    }
+}
