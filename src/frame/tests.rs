@@ -172,6 +172,37 @@ fn a_path_is_filled_in_without_adding_segments() {
     assert!(text.render(&nothing).is_err());
 }
 
+#[test]
+fn a_path_never_leads_elsewhere_by_what_is_filled_in() {
+    let path = |text: &str, value: &str| {
+        let message = json!({ "id": value });
+        let scope = Scope {
+            message: Some(&message),
+            ..Scope::default()
+        };
+        let text = Text::compile(text, &everything()).unwrap();
+        text.render_path(&scope).ok()
+    };
+    for text in [
+        "/rooms/{message.id}/",
+        "/rooms/{message.id}",
+        "/{message.id}/x?q=1",
+    ] {
+        assert!(path(text, "7").is_some());
+        for value in ["", ".", ".."] {
+            assert_eq!(path(text, value), None, "{text} with {value:?}");
+        }
+    }
+    assert_eq!(
+        path("/rooms//a{message.id}/", "").as_deref(),
+        Some("/rooms//a/")
+    );
+    assert_eq!(
+        path("/find?q={message.id}", "").as_deref(),
+        Some("/find?q=")
+    );
+}
+
 /// What one string becomes, with data that holds a bit of everything.
 fn one(text: &str, style: JsonStyle) -> String {
     let data = r#"{"id": 42, "text": "42", "float": 1.0, "exp": 1e5, "none": null, "o": {"é": [1, 2]}, "yes": true}"#;

@@ -72,15 +72,16 @@ impl Text {
     /// (RFC 3986, all but unreserved), so that a value cannot add a segment or a query.
     ///
     /// # Errors
-    /// A reference has no value, or one that would climb (`.` or `..`).
+    /// A reference has no value, or one that leads elsewhere: `.` and `..` climb, and an
+    /// empty segment makes one chat's path that of all chats.
     pub fn render_path(&self, scope: &Scope<'_>) -> Result<String, Missing> {
         let path = self.render_with(scope, percent_encode)?;
         let climbs = |segment| matches!(segment, "." | "..");
-        let before_query = path.split('?').next().unwrap_or_default();
-        if before_query.split('/').any(climbs) {
-            return Err(Missing(self.source.to_string()));
+        let leads_elsewhere = segments(&path).any(climbs) || gaps(&path) > gaps(&self.source);
+        match leads_elsewhere {
+            true => Err(Missing(self.source.to_string())),
+            false => Ok(path),
         }
-        Ok(path)
     }
 
     fn render_with(
@@ -102,6 +103,15 @@ impl Text {
         }
         Ok(out)
     }
+}
+
+/// What stands between the slashes, before the query.
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('?').next().unwrap_or_default().split('/')
+}
+
+fn gaps(path: &str) -> usize {
+    segments(path).filter(|segment| segment.is_empty()).count()
 }
 
 fn percent_encode(value: &str, out: &mut String) {

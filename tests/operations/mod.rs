@@ -33,7 +33,8 @@ async fn the_second_port_shows_how_things_are() {
     assert_eq!(routes["generation"], 1);
     assert_eq!(routes["file_is_in_force"], true);
     let endpoint = json!({
-        "name": "news", "path": "/ws/news", "topics": ["news"], "frames": ["news"], "actions": 1,
+        "name": "news", "path": "/ws/news", "topics": ["news"], "topics_from": [], "frames": ["news"],
+        "actions": 1, "on_connect": 0, "on_disconnect": 0, "every": 0, "presence": null,
         "rollout": {"percent": 100.0, "always": [], "never": []},
     });
     assert_eq!(routes["endpoints"], json!([endpoint]));
