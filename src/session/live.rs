@@ -5,6 +5,7 @@
 //! name, none of which waits. Writing goes on between all that.
 
 mod follow;
+mod subscription;
 
 use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::SystemTime};
 
@@ -17,11 +18,9 @@ use tracing::debug;
 use super::{
     CloseReason, Sessions,
     beats::Beats,
-    caller::Caller,
     deadlines::{Act, Deadlines},
     desk::Desk,
     messages::{Bucket, Work},
-    moments::Here,
     open,
     outgoing::Outgoing,
     registry::Place,
@@ -30,12 +29,13 @@ use super::{
 };
 use crate::{
     event::Offset,
-    hub::{Due, Subscriber},
+    hub::Due,
     metrics::{Because, OnEndpoint, Shared},
-    presence::Seat,
     routes::{RouteTable, Tables},
     wire::Peer,
 };
+
+pub(super) use subscription::Subscription;
 
 /// Pings and pongs a second: each ping costs an answer, and none needs so many.
 const MAX_CONTROL: u32 = 50;
@@ -98,55 +98,6 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
         reason.metric(),
     );
     debug!(endpoint = %endpoint.name, session = %place.listed().session, reason = reason.metric(), "Session closed");
-}
-
-/// A subscription that ends with the session, however that ends.
-pub(super) struct Subscription {
-    sessions: Arc<Sessions>,
-    subscriber: Arc<Subscriber>,
-    /// Kept where the app is called for the client.
-    caller: Option<Arc<Caller>>,
-    /// Nobody has been told yet that the client has left.
-    here: bool,
-    /// Where it is counted among those who are online.
-    seat: Option<Arc<Seat>>,
-}
-
-impl Subscription {
-    /// Of a client that is in the hub.
-    pub(super) fn new(
-        sessions: Arc<Sessions>,
-        subscriber: Arc<Subscriber>,
-        caller: Option<Arc<Caller>>,
-    ) -> Self {
-        Self {
-            sessions,
-            subscriber,
-            caller,
-            here: true,
-            seat: None,
-        }
-    }
-
-    /// What has to be done once the client has left, to be dropped then.
-    fn departure(&mut self) -> Here {
-        match std::mem::take(&mut self.here) {
-            true => Here::of(
-                &self.sessions,
-                &self.subscriber,
-                self.caller.as_ref(),
-                self.seat.take(),
-            ),
-            false => Here::default(),
-        }
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        self.sessions.hub.leave(&self.subscriber);
-        drop(self.departure());
-    }
 }
 
 /// An open session.

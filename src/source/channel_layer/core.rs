@@ -24,15 +24,15 @@ use tracing::warn;
 
 use super::{
     ChannelLayer, Previous,
+    health::Alarm,
     intake::{Arrived, Channels, Intake, WAITING},
-    mailbox::{Alarm, Mailbox, WAKE},
+    mailbox::{Mailbox, WAKE},
     names,
     send::now,
 };
 use crate::{
     demand::Follower,
     event::Topic,
-    metrics::Ended,
     redis::{Failure, Redis},
 };
 
@@ -395,18 +395,5 @@ impl ChannelLayer {
             warn!(%topic, "This topic cannot be the name of a group (letters, digits, `-`, `_` and `.`, fewer than 100): it hears nothing from the channel layer");
         }
         false
-    }
-
-    pub(super) fn count_joins(&self, result: &'static str, count: usize) {
-        let joins = &self.metrics.channel_layer_joins;
-        joins
-            .get_or_create(&Ended { result })
-            .inc_by(u64::try_from(count).unwrap_or_default());
-    }
-
-    pub(super) fn count_groups(&self, count: usize) {
-        let groups = &self.metrics.channel_layer_groups;
-        groups.set(i64::try_from(count).unwrap_or(i64::MAX));
-        self.state().groups = count;
     }
 }

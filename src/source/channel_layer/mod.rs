@@ -7,6 +7,7 @@
 mod codec;
 mod core;
 mod fernet;
+mod health;
 mod intake;
 mod mailbox;
 mod msgpack;
