@@ -69,6 +69,15 @@ name_type! {
     EventId
 }
 
+/// An id, a type, a topic or a user is at most so many bytes long.
+const MAX_NAME: usize = 255;
+
+/// Whether a text that came from outside can be an id, a type, a topic or a user: 1 to
+/// 255 bytes without control characters.
+pub fn is_name(text: &str) -> bool {
+    (1..=MAX_NAME).contains(&text.len()) && !text.contains(char::is_control)
+}
+
 impl Kind {
     /// The kind with `.` as `_`: the key under which frames are looked up.
     pub fn folded(&self) -> std::borrow::Cow<'_, str> {
@@ -221,6 +230,14 @@ mod tests {
         assert_eq!(position.to_string(), "feed.3-17");
         assert_eq!("feed.3-17".parse(), Ok(position));
         assert_eq!("feed.3".parse::<Position>(), Err(NotAPosition));
+    }
+
+    #[test]
+    fn names_have_bounds() {
+        assert!(is_name("a") && is_name(&"é".repeat(127)));
+        for no_name in ["", "a\nb", "\u{7f}", &"é".repeat(128)] {
+            assert!(!is_name(no_name), "{no_name:?}");
+        }
     }
 
     #[test]

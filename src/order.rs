@@ -8,14 +8,12 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::event::{Event, Kind, Topic};
+use crate::event::{Event, Kind, Topic, is_name};
 
 /// Types that begin like this are never sent to clients.
 const RESERVED: &str = "outrigger.";
 /// Topics of one order.
 const MAX_TOPICS: usize = 100;
-/// A topic is at most so many bytes long.
-const MAX_TEXT: usize = 255;
 /// The text of a close frame (RFC 6455, 5.5).
 const MAX_REASON: usize = 123;
 /// The code where the order names none: applications use it for "not allowed (any more)".
@@ -127,11 +125,9 @@ fn wrong_data(name: &str) -> Malformed {
 }
 
 fn topics(names: Vec<String>) -> Result<Vec<Topic>, Malformed> {
-    let fits =
-        |name: &String| (1..=MAX_TEXT).contains(&name.len()) && !name.contains(char::is_control);
     match names.len() {
         0 => Err(Malformed("data.topics", "is missing: which topics?")),
-        1..=MAX_TOPICS if names.iter().all(fits) => {
+        1..=MAX_TOPICS if names.iter().all(|name| is_name(name)) => {
             Ok(names.into_iter().map(Topic::from).collect())
         }
         1..=MAX_TOPICS => Err(Malformed(

@@ -11,12 +11,10 @@ use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use crate::{
-    event::{Event, EventId, Except, Kind, Topic, UserId},
+    event::{Event, EventId, Except, Kind, Topic, UserId, is_name},
     order::{Malformed, Order},
 };
 
-/// An id, a type, a topic or a user is at most so many bytes long.
-const MAX_TEXT: usize = 255;
 const MAX_TOPICS: usize = 100;
 pub(super) const MAX_USERS: usize = 1_000;
 /// Readers stop at some depth (serde_json at 128), so we do a little before them.
@@ -217,12 +215,12 @@ pub(super) fn distinct<T: From<String>>(mut texts: Vec<String>) -> SmallVec<[T; 
 }
 
 pub(super) fn checked(key: &'static str, text: String) -> Result<String, Rejected> {
-    match text.is_empty() || text.len() > MAX_TEXT || text.contains(char::is_control) {
-        true => Err(Rejected::Wrong(
+    match is_name(&text) {
+        true => Ok(text),
+        false => Err(Rejected::Wrong(
             key,
             "must be 1 to 255 bytes without control characters",
         )),
-        false => Ok(text),
     }
 }
 

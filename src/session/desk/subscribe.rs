@@ -9,15 +9,12 @@ use serde_json::Value;
 
 use super::{super::permit, Desk, Done, Failed, Said};
 use crate::{
-    event::Topic,
+    event::{Topic, is_name},
     frame::{Client, Scope, Text},
     hub::TooManyTopics,
     metrics::Because,
     routes::{Permit, Subscribe, Topics},
 };
-
-/// A topic is at most so many bytes long, as in events.
-const MAX_TOPIC: usize = 255;
 
 impl Desk {
     /// All of it, or nothing.
@@ -165,7 +162,7 @@ fn put(client: &mut Client, value: Option<&Value>) {
 
 fn topic(text: &Text, scope: &Scope<'_>) -> Result<String, Failed> {
     let topic = text.render(scope)?;
-    match (1..=MAX_TOPIC).contains(&topic.len()) && !topic.contains(char::is_control) {
+    match is_name(&topic) {
         true => Ok(topic),
         false => Err(Failed::Unusable(
             "a topic is a text of 1 to 255 bytes without control characters".into(),

@@ -4,8 +4,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ::redis::{cmd, pipe};
 use serde_json::value::RawValue;
+use tracing::info;
 
-use super::{ChannelLayer, Layer, SendError, names};
+use super::{ChannelLayer, Layer, SendError, Settings, names};
 use crate::metrics::Ended;
 
 /// The script of `channels_redis`, word for word: what it does is what the app's
@@ -124,7 +125,7 @@ impl ChannelLayer {
         let (over,): (u64,) = server.pipeline(&pipeline).await?;
         if over > 0 {
             self.count_send("over_capacity", over);
-            tracing::info!(
+            info!(
                 over,
                 of = queues.len(),
                 "Queues of a group were over capacity"
@@ -138,8 +139,6 @@ impl ChannelLayer {
         sends.get_or_create(&Ended { result }).inc_by(count);
     }
 }
-
-use super::Settings;
 
 /// Seconds since 1970, as Python's `time.time()`.
 pub(super) fn now() -> f64 {

@@ -9,6 +9,7 @@ mod calls;
 mod conditions;
 mod effect;
 mod evaluate;
+mod framework;
 mod value;
 
 use std::{collections::HashMap, mem, rc::Rc};
