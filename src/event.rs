@@ -4,7 +4,7 @@
 //! [`Position`], everything above only reads. Names are parsed once at the edge
 //! and shared from then on. This room imports nothing and does nothing.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc, time::SystemTime};
 
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
@@ -127,7 +127,7 @@ pub struct Except {
     /// These users, on all their sockets.
     pub users: SmallVec<[UserId; 1]>,
     /// These sockets only: a user's other tab still hears.
-    pub sessions: SmallVec<[SessionId; 1]>,
+    pub sessions: SmallVec<[SessionName; 1]>,
 }
 
 /// One thing that happened, as it came from a source.
@@ -150,7 +150,8 @@ pub struct Event {
     pub ephemeral: bool,
 }
 
-/// A place in the order of one epoch. In memory and on disk `(0, n)`.
+/// A place in the order of one epoch: in memory `(0, n)`, on disk `(start, n)`, in a
+/// Redis Stream `(milliseconds, n)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Offset(pub u64, pub u64);
 
@@ -197,12 +198,20 @@ impl FromStr for Position {
 
     fn from_str(text: &str) -> Result<Self, NotAPosition> {
         let (epoch, offset) = text.split_once('.').ok_or(NotAPosition)?;
-        let (major, minor) = offset.split_once('-').ok_or(NotAPosition)?;
-        let number = |text: &str| text.parse().map_err(|_| NotAPosition);
         Ok(Self {
             epoch: u64::from_str_radix(epoch, 16).map_err(|_| NotAPosition)?,
-            offset: Offset(number(major)?, number(minor)?),
+            offset: offset.parse()?,
         })
+    }
+}
+
+impl FromStr for Offset {
+    type Err = NotAPosition;
+
+    fn from_str(text: &str) -> Result<Self, NotAPosition> {
+        let (major, minor) = text.split_once('-').ok_or(NotAPosition)?;
+        let number = |text: &str| text.parse().map_err(|_| NotAPosition);
+        Ok(Self(number(major)?, number(minor)?))
     }
 }
 
@@ -213,6 +222,8 @@ pub struct Entry {
     pub position: Position,
     /// When the feed took it.
     pub accepted: Instant,
+    /// The same by the wall clock, of whichever node took it.
+    pub at: SystemTime,
     /// What happened.
     pub event: Event,
 }

@@ -77,6 +77,7 @@ fn what_the_example_shows_besides_is_right_too() {
         "is public",
         "written twice",
         "stands beside `sentinel`",
+        "kept in one place only",
     ];
     let report = parse("config.example.toml", &whole_example()).unwrap_err();
     for problem in report.problems() {
@@ -406,9 +407,7 @@ fn only_listeners_feed_and_log_need_a_restart() {
     let expected = [
         "listen.address",
         "admin.address",
-        "feed.memory.keep",
-        "feed.memory.max_events",
-        "feed.memory.max_bytes",
+        "feed",
         "log.format",
         "log.level",
         "log.access",

@@ -16,7 +16,7 @@ use tracing::{error, info};
 use crate::{
     admin::{Admin, Phase, Readiness},
     config::{Loaded, Overrides},
-    feed::Feed,
+    feed::{Feed, OpenError},
     hub::Hub,
     listen::{Listener, TlsError},
     metrics::Metrics,
@@ -57,6 +57,9 @@ pub enum StartError {
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The feed cannot be used.
+    #[error(transparent)]
+    Feed(#[from] OpenError),
 }
 
 impl App {
@@ -79,7 +82,7 @@ impl App {
             .map(|admin| open(admin.address, "operators", "admin"))
             .transpose()?;
         let (metrics, ends) = (Metrics::new(), Ends::default());
-        let feed = Feed::new(settings.feed.clone(), metrics.clone());
+        let feed = Feed::open(settings.feed.clone(), metrics.clone())?;
         let hub = Hub::new(feed.clone(), metrics.clone());
         let access_log = settings.log.access;
         let rooms = Rooms {

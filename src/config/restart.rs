@@ -8,15 +8,7 @@ pub fn needs_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
     let differs = [
         ("listen.address", old.listen.address != new.listen.address),
         ("admin.address", admin(old) != admin(new)),
-        ("feed.memory.keep", old.feed.keep != new.feed.keep),
-        (
-            "feed.memory.max_events",
-            old.feed.max_events != new.feed.max_events,
-        ),
-        (
-            "feed.memory.max_bytes",
-            old.feed.max_bytes != new.feed.max_bytes,
-        ),
+        ("feed", old.feed != new.feed),
         ("log.format", old.log.json != new.log.json),
         ("log.level", old.log.filter != new.log.filter),
         ("log.access", old.log.access != new.log.access),

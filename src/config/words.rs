@@ -4,11 +4,7 @@
 use super::report::Problem;
 
 /// Keys and words that are understood by their neighbours, but not yet.
-const LATER: [(&str, &str); 3] = [
-    ("disk", "the feed is kept in memory: [feed.memory]"),
-    ("redis", "the feed is kept in memory: [feed.memory]"),
-    ("shadow", "write `off`, `on` or { percent = 25 }"),
-];
+const LATER: [(&str, &str); 1] = [("shadow", "write `off`, `on` or { percent = 25 }")];
 
 /// A syntax error or a value of the wrong shape.
 pub(super) fn from_toml(error: &toml::de::Error, text: &str) -> Problem {

@@ -1,16 +1,30 @@
 //! The ordered, bounded, replayable log of events. Sources append, the hub
 //! tails, sessions that fell behind read again. It never waits for a reader.
+//!
+//! A [`window`] in memory holds the newest entries; behind it a [`store`] may hold
+//! more, on this machine's disk or in a Redis that several nodes share. Whoever reads
+//! asks the window first.
 
-mod memory;
+#[allow(dead_code, reason = "the stores are being built")]
+mod codec;
+mod disk;
+#[allow(dead_code, reason = "the stores are being built")]
+mod log;
+mod redis;
+mod store;
+#[allow(dead_code, reason = "the stores are being built")]
+mod window;
 
 use std::{sync::Arc, time::Duration};
 
-use crate::event::{Entry, Offset, Position};
+use crate::event::{Entry, Event, Offset, Position};
 
-pub use memory::Feed;
+pub use disk::Settings as Disk;
+pub use log::Feed;
+pub use redis::Settings as Redis;
 
-/// How much the feed remembers. Whatever is reached first trims the oldest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How much the feed remembers, and where. Whatever is reached first trims the oldest.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// For how long.
     pub keep: Duration,
@@ -18,6 +32,49 @@ pub struct Settings {
     pub max_events: usize,
     /// How many bytes of payload.
     pub max_bytes: usize,
+    /// How many bytes of them are held in memory, where there is a store besides.
+    pub memory: usize,
+    /// Where they are.
+    pub kept: Kept,
+}
+
+/// Where the feed is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kept {
+    /// In memory: gone with the process.
+    Memory,
+    /// On this machine's disk.
+    Disk(Disk),
+    /// In a Redis Stream that several nodes share.
+    Redis(Redis),
+}
+
+impl Settings {
+    /// A feed in memory with these bounds.
+    pub fn memory(keep: Duration, max_events: usize, max_bytes: usize) -> Self {
+        Self {
+            keep,
+            max_events,
+            max_bytes,
+            memory: max_bytes,
+            kept: Kept::Memory,
+        }
+    }
+}
+
+/// Why a feed cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("the feed cannot be opened: {0}")]
+pub struct OpenError(pub String);
+
+/// Events that are appended together, all of them or none.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// In their order.
+    pub events: Vec<Event>,
+    /// How far a source has come with them: its name, and its own word for that. It is
+    /// kept with the feed, by a durable one in the same step as the events.
+    pub cursor: Option<(Arc<str>, Arc<str>)>,
 }
 
 /// What became of an appended event.

@@ -146,7 +146,11 @@ impl Hub {
         heads.mark_unchanged();
         let mut cursor = self.handed_out();
         loop {
-            cursor = self.hand_out_after(cursor).await;
+            let handed_out = self.hand_out_after(cursor);
+            cursor = match stop.run_until_cancelled(handed_out).await {
+                Some(cursor) => cursor,
+                None => return,
+            };
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = trim.tick() => self.feed.trim(),
@@ -157,7 +161,7 @@ impl Hub {
 
     async fn hand_out_after(&self, mut cursor: Offset) -> Offset {
         loop {
-            match self.feed.after(cursor, PAGE) {
+            match self.feed.after(cursor, PAGE).await {
                 Page::Entries { entries, .. } if entries.is_empty() => return cursor,
                 Page::Entries { entries, reached } => {
                     for entry in &entries {

@@ -307,6 +307,12 @@ impl Outbox {
         self.joined.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether all that was offered has been taken.
+    pub fn is_quiet(&self) -> bool {
+        let queue = self.lock();
+        queue.frames.is_empty() && !queue.behind
+    }
+
     /// How many frames wait.
     pub fn len(&self) -> usize {
         self.lock().frames.len()

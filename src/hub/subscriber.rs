@@ -59,7 +59,8 @@ impl Subscriber {
     pub(super) fn hears(&self, event: &Event) -> bool {
         let user = self.client.user.as_ref();
         let among = event.users.is_empty() || user.is_some_and(|user| event.users.contains(user));
-        let left_out = event.except.sessions.contains(&self.session)
+        let session = self.client.session;
+        let left_out = session.is_some_and(|session| event.except.sessions.contains(&session))
             || user.is_some_and(|user| event.except.users.contains(user));
         among && !left_out
     }

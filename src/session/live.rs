@@ -7,9 +7,15 @@
 mod follow;
 mod subscription;
 
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::SystemTime};
+use std::{
+    future::{pending, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::SystemTime,
+};
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use hyper::upgrade::OnUpgrade;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
@@ -29,6 +35,7 @@ use super::{
 };
 use crate::{
     event::Offset,
+    feed::Page,
     hub::Due,
     metrics::{Because, OnEndpoint, Shared},
     routes::{RouteTable, Tables},
@@ -73,6 +80,7 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
     let mut live = Live {
         tables: sessions.tables.clone(),
         outgoing: Outgoing::new(since),
+        reading: None,
         table,
         work: Work::default(),
         bucket: Bucket::new(endpoint.limits.max_rate),
@@ -108,6 +116,8 @@ struct Live {
     table: Arc<RouteTable>,
     path: Box<str>,
     outgoing: Outgoing,
+    /// What memory does not hold any more is being read.
+    reading: Option<BoxFuture<'static, Page>>,
     deadlines: Deadlines,
     work: Work,
     beats: Beats,
@@ -151,6 +161,7 @@ impl Live {
         }
         let outbox = self.subscription.subscriber.outbox.clone();
         let (has_room, idle) = (self.work.has_room(), self.outgoing.is_empty());
+        let reading = self.reading.is_some();
         let due = self.next_deadline();
         // In this order: who floods us with messages is stopped by the limits, but
         // there may be something to send without end.
@@ -166,7 +177,8 @@ impl Live {
             turn = turn(socket, &mut self.outgoing, has_room) => self.on_turn(turn)?,
             reply = self.work.done() => self.on_reply(reply, socket)?,
             reply = self.beats.done() => self.on_reply(reply, socket)?,
-            () = outbox.ready(), if idle => self.on_outbox(socket)?,
+            page = read(&mut self.reading), if idle => self.on_page(page, socket)?,
+            () = outbox.ready(), if idle && !reading => self.on_outbox(socket)?,
         }
         Ok(())
     }
@@ -253,9 +265,25 @@ impl Live {
             return self.receive(message);
         }
         if due? == Act::Ping {
+            self.note_quiet();
             self.outgoing.ping();
         }
         Ok(())
+    }
+
+    /// A session for which nothing comes stays near the head all the same: the feed may
+    /// forget what is not for it.
+    fn note_quiet(&mut self) {
+        let Subscription {
+            sessions,
+            subscriber,
+            ..
+        } = &self.subscription;
+        // Asked first: what was offered before that is in the outbox, or taken.
+        let offered = sessions.hub.handed_out();
+        if self.reading.is_none() && subscriber.outbox.is_quiet() {
+            self.outgoing.settle(subscriber, offered);
+        }
     }
 
     fn on_turn(&mut self, turn: Turn) -> Result<(), CloseReason> {
@@ -289,32 +317,69 @@ impl Live {
         let has_past = subscriber.outbox.has_past();
         let offered = has_past.then(|| sessions.hub.handed_out());
         let due = subscriber.outbox.take();
-        let page = matches!(due, Due::CatchUp).then(|| self.outgoing.read_on(&sessions.feed));
-        // Looked at after taking and reading: what was accepted under a newer table is
-        // not written by the rules of this one.
-        if self.table_changed() {
-            subscriber.missed(subscriber.outbox.put_back(due), &sessions.metrics);
-            self.on_new_table();
-            return Ok(());
-        }
         let is_quiet = matches!(due, Due::Nothing);
-        match (due, page) {
-            (Due::Frames(frames), _) => {
-                let late = self.outgoing.take_new(frames);
-                subscriber.missed(late, &sessions.metrics);
-            }
-            (_, Some(page)) => {
-                let metrics = &sessions.metrics;
-                metrics.catch_ups.get_or_create(&self.on_endpoint()).inc();
-                self.outgoing.catch_up(page, subscriber, metrics)?;
-            }
-            _ => {}
+        match due {
+            Due::CatchUp => match self.outgoing.read_on(&sessions.feed) {
+                Some(page) => self.on_page(page, socket)?,
+                None => self.reading = Some(self.outgoing.read_store(sessions.feed.clone())),
+            },
+            due => self.on_due(due)?,
         }
         if let Some(offered) = offered {
             let quiet_until = if is_quiet { offered } else { Offset::ZERO };
+            let subscriber = &self.subscription.subscriber;
             self.outgoing.settle(subscriber, quiet_until);
         }
         self.write_now(socket)
+    }
+
+    /// Takes up what the outbox gave, unless it was made by the rules of another time.
+    fn on_due(&mut self, due: Due) -> Result<(), CloseReason> {
+        // Looked at after taking and reading: what was accepted under a newer table is
+        // not written by the rules of this one.
+        if self.table_changed() {
+            self.put_back(due);
+            self.on_new_table();
+            return Ok(());
+        }
+        if let Due::Frames(frames) = due {
+            let Subscription {
+                sessions,
+                subscriber,
+                ..
+            } = &self.subscription;
+            let late = self.outgoing.take_new(frames);
+            subscriber.missed(late, &sessions.metrics);
+        }
+        Ok(())
+    }
+
+    /// The same with what the feed gave.
+    fn on_page(&mut self, page: Page, socket: &mut Socket) -> Result<(), CloseReason> {
+        self.reading = None;
+        if self.table_changed() {
+            self.put_back(Due::CatchUp);
+            self.on_new_table();
+            return Ok(());
+        }
+        let Subscription {
+            sessions,
+            subscriber,
+            ..
+        } = &self.subscription;
+        let metrics = &sessions.metrics;
+        metrics.catch_ups.get_or_create(&self.on_endpoint()).inc();
+        self.outgoing.catch_up(page, subscriber, metrics)?;
+        if subscriber.outbox.has_past() {
+            self.outgoing.settle(subscriber, Offset::ZERO);
+        }
+        self.write_now(socket)
+    }
+
+    fn put_back(&self, due: Due) {
+        let subscriber = &self.subscription.subscriber;
+        let lost = subscriber.outbox.put_back(due);
+        subscriber.missed(lost, &self.subscription.sessions.metrics);
     }
 
     /// Most of the time it can be written at once. The rest has its turn later.
@@ -343,7 +408,11 @@ impl Live {
                 self.outgoing.flush();
                 Ok(())
             }
-            Some(Ok(Message::Pong(_) | Message::Frame(_))) => Ok(()),
+            Some(Ok(Message::Pong(payload))) => {
+                self.outgoing.confirm(&payload);
+                Ok(())
+            }
+            Some(Ok(Message::Frame(_))) => Ok(()),
         }
     }
 
@@ -375,6 +444,14 @@ impl Live {
         OnEndpoint {
             endpoint: Shared(self.subscription.subscriber.endpoint.name.clone()),
         }
+    }
+}
+
+/// Waits for what is being read, if anything is.
+async fn read(reading: &mut Option<BoxFuture<'static, Page>>) -> Page {
+    match reading {
+        Some(page) => page.await,
+        None => pending().await,
     }
 }
 

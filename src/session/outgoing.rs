@@ -8,8 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
-use futures_util::SinkExt;
+use futures_util::{SinkExt, future::BoxFuture};
 use tokio::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
@@ -28,7 +27,14 @@ const PAGE: usize = 128;
 
 /// The frames that are written next, and how far they reach in the feed.
 pub(super) struct Outgoing {
-    frames: VecDeque<Message>,
+    frames: VecDeque<Frame>,
+    /// How many of them are made from entries.
+    entries: usize,
+    /// The last entry whose frame the socket has.
+    given: Offset,
+    /// The client has all that is for it up to here: it has answered a ping that came
+    /// after that.
+    confirmed: Offset,
     /// The socket holds bytes that are not written yet.
     unflushed: bool,
     /// When something was last written, or the first of these frames came.
@@ -43,11 +49,20 @@ pub(super) struct Outgoing {
     older: VecDeque<(Offset, Arc<Subscriber>)>,
 }
 
+/// A frame and the entry it was made from, if it was.
+struct Frame {
+    message: Message,
+    entry: Option<Offset>,
+}
+
 impl Outgoing {
     /// Nothing; entries up to `since` are not for this session.
     pub(super) fn new(since: Offset) -> Self {
         Self {
             frames: VecDeque::new(),
+            entries: 0,
+            given: since,
+            confirmed: since,
             unflushed: false,
             moved: Instant::now(),
             replies: 0,
@@ -69,8 +84,37 @@ impl Outgoing {
 
     /// Puts a text behind what is there.
     pub(super) fn text(&mut self, text: Utf8Bytes) {
+        self.push(text, None);
+    }
+
+    fn push(&mut self, text: Utf8Bytes, entry: Option<Offset>) {
         self.begin();
-        self.frames.push_back(Message::Text(text));
+        self.entries += usize::from(entry.is_some());
+        let message = Message::Text(text);
+        self.frames.push_back(Frame { message, entry });
+    }
+
+    /// Everything up to here that is for this session has been given to the socket.
+    pub(super) fn given(&self) -> Offset {
+        match self.entries {
+            0 => self.sent,
+            _ => self.given,
+        }
+    }
+
+    /// Everything up to here that is for this session has reached the client.
+    #[expect(dead_code, reason = "who comes back will be told")]
+    pub(super) fn confirmed(&self) -> Offset {
+        self.confirmed
+    }
+
+    /// A pong came with this payload: that of the ping it answers.
+    pub(super) fn confirm(&mut self, payload: &[u8]) {
+        let text = std::str::from_utf8(payload).ok();
+        let offset = text.and_then(|text| text.parse::<Offset>().ok());
+        if let Some(offset) = offset.filter(|offset| *offset <= self.given()) {
+            self.confirmed = self.confirmed.max(offset);
+        }
     }
 
     /// Puts the reply to a message behind what is there.
@@ -85,10 +129,13 @@ impl Outgoing {
         self.replies < MAX_REPLIES
     }
 
-    /// Puts a ping before what is there: the answer is awaited from now on.
+    /// Puts a ping before what is there: the answer is awaited from now on. It carries
+    /// how far the client has been given the feed.
     pub(super) fn ping(&mut self) {
         self.begin();
-        self.frames.push_front(Message::Ping(Bytes::new()));
+        let message = Message::Ping(self.given().to_string().into());
+        let entry = None;
+        self.frames.push_front(Frame { message, entry });
     }
 
     /// The socket has something to say itself, as the answer to a ping.
@@ -122,11 +169,13 @@ impl Outgoing {
     ) -> Poll<Result<(), Error>> {
         while !self.frames.is_empty() {
             ready!(socket.poll_ready_unpin(cx))?;
-            if let Some(frame) = self.frames.pop_front() {
-                self.written += u64::from(frame.is_text());
+            if let Some(Frame { message, entry }) = self.frames.pop_front() {
+                self.written += u64::from(message.is_text());
                 self.unflushed = true;
                 self.moved = Instant::now();
-                socket.start_send_unpin(frame)?;
+                self.entries -= usize::from(entry.is_some());
+                self.given = entry.unwrap_or(self.given);
+                socket.start_send_unpin(message)?;
             }
         }
         if self.unflushed {
@@ -145,7 +194,7 @@ impl Outgoing {
         for frame in frames {
             if frame.offset > self.sent {
                 self.sent = frame.offset;
-                self.text(frame.text);
+                self.push(frame.text, Some(frame.offset));
             } else {
                 late += usize::from(frame.ephemeral);
             }
@@ -170,9 +219,15 @@ impl Outgoing {
         self.older.push_back((until, rules));
     }
 
-    /// What the feed has after what is there.
-    pub(super) fn read_on(&self, feed: &Feed) -> Page {
-        feed.after(self.sent, PAGE)
+    /// What the feed has after what is there, if memory can tell.
+    pub(super) fn read_on(&self, feed: &Feed) -> Option<Page> {
+        feed.recent(self.sent, PAGE)
+    }
+
+    /// The same from where the feed is kept, however long that takes.
+    pub(super) fn read_store(&self, feed: Arc<Feed>) -> BoxFuture<'static, Page> {
+        let cursor = self.sent;
+        Box::pin(async move { feed.after(cursor, PAGE).await })
     }
 
     /// Puts as much of a page behind what is there as fits in an outbox; the outbox
@@ -198,7 +253,7 @@ impl Outgoing {
                     return Ok(());
                 }
                 bytes += text.len();
-                self.text(text);
+                self.push(text, Some(entry.position.offset));
             }
             self.sent = entry.position.offset;
         }

@@ -105,11 +105,7 @@ fn subscriber(number: usize, endpoint: &Arc<Endpoint>, outbox: Arc<Outbox>) -> A
 impl World {
     fn new() -> Self {
         let metrics = Metrics::new();
-        let settings = Settings {
-            keep: Duration::from_secs(3600),
-            max_events: 100_000,
-            max_bytes: 100_000_000,
-        };
+        let settings = Settings::memory(Duration::from_secs(3600), 100_000, 100_000_000);
         let feed = Feed::new(settings, metrics.clone());
         let hub = Hub::new(feed.clone(), metrics);
         let endpoint = endpoint();
@@ -237,7 +233,8 @@ impl Reader {
                     }
                 }
                 Due::CatchUp => {
-                    let Page::Entries { entries, reached } = feed.after(self.sent, 1000) else {
+                    let Some(Page::Entries { entries, reached }) = feed.recent(self.sent, 1000)
+                    else {
                         panic!("lost");
                     };
                     for entry in entries {

@@ -102,7 +102,10 @@ pub(super) fn server(check: &mut Check<'_>, url: &Spanned<String>) -> Option<Ser
     }
 }
 
-fn by_sentinel(check: &mut Check<'_>, sentinel: &Spanned<raw::Sentinel>) -> Option<Server> {
+pub(super) fn by_sentinel(
+    check: &mut Check<'_>,
+    sentinel: &Spanned<raw::Sentinel>,
+) -> Option<Server> {
     let (span, raw) = (sentinel.span(), sentinel.get_ref());
     let mut nodes = Vec::new();
     for node in &raw.nodes {

@@ -11,6 +11,7 @@ mod door;
 mod endpoint;
 mod except;
 mod exchange;
+mod feed;
 mod flags;
 mod frames;
 mod include;
@@ -83,7 +84,7 @@ pub(super) fn settings(check: &mut Check<'_>, file: &raw::File, over: &Overrides
         webhook: source::webhook(check, &file.source),
         exchanges: exchange::exchanges(check, file),
         flags: flags::flags(check, file),
-        feed: process::feed(&file.feed),
+        feed: feed::feed(check, &file.feed),
         sse: source::sse(check, &file.source),
         channel_layer: channel_layer::channel_layer(check, &file.source),
         redis: redis::redis(check, file.redis.as_ref()),

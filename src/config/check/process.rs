@@ -1,21 +1,12 @@
-//! `[feed]`, `[stop]` and `[log]`.
+//! `[stop]` and `[log]`.
 
 use std::time::Duration;
 
 use super::{
-    super::{Stop, raw, value::Count},
+    super::{Stop, raw},
     Check,
 };
-use crate::{feed, logs};
-
-pub(super) fn feed(raw: &raw::Feed) -> feed::Settings {
-    let raw = &raw.memory;
-    feed::Settings {
-        keep: raw.keep.map_or(Duration::from_secs(600), |wait| wait.0),
-        max_events: raw.max_events.map_or(100_000, Count::get),
-        max_bytes: raw.max_bytes.map_or(64 << 20, |size| size.0),
-    }
-}
+use crate::logs;
 
 pub(super) fn stop(check: &mut Check<'_>, raw: &raw::Stop) -> Stop {
     let written = raw.deadline.as_ref().map(|deadline| deadline.get_ref().0);

@@ -1,4 +1,5 @@
-//! `[redis]`: where steps put keys, if that is not the channel layer's Redis.
+//! `[redis]`: where steps put keys, if that is not the channel layer's Redis. And the
+//! server of any table that names one.
 
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use toml::Spanned;
 use super::{
     super::raw,
     Check,
-    channel_layer::{password, server},
+    channel_layer::{by_sentinel, password, server},
 };
 use crate::redis::Server;
 
@@ -18,13 +19,44 @@ pub(super) fn redis(check: &mut Check<'_>, raw: Option<&Spanned<raw::Redis>>) ->
         check.error(span, "this Redis has no address", help);
         return None;
     };
+    let server = server(check, url);
+    logged_in(check, server, raw)
+}
+
+/// The Redis of a feed: by its address, or by what Sentinels know.
+pub(super) fn of_feed(check: &mut Check<'_>, raw: &Spanned<raw::RedisFeed>) -> Option<Server> {
+    let (span, raw) = (raw.span(), raw.get_ref());
+    let found = match (&raw.url, &raw.sentinel) {
+        (Some(url), Some(_)) => {
+            let help = "take one of them away: the Sentinels know where the server is";
+            check.error(url.span(), "`url` stands beside `sentinel`", help);
+            return None;
+        }
+        (Some(url), None) => server(check, url),
+        (None, Some(sentinel)) => by_sentinel(check, sentinel),
+        (None, None) => {
+            let help = "add url = \"redis://127.0.0.1:6379/0\"";
+            check.error(span, "the feed's Redis has no address", help);
+            return None;
+        }
+    };
+    let login = raw::Redis {
+        url: None,
+        username: raw.username.clone(),
+        password_env: raw.password_env.clone(),
+        password_file: raw.password_file.clone(),
+        ca_file: raw.ca_file.clone(),
+    };
+    logged_in(check, found, &login)
+}
+
+fn logged_in(check: &mut Check<'_>, server: Option<Server>, raw: &raw::Redis) -> Option<Server> {
     let authorities = raw.ca_file.as_ref().and_then(|path| check.file(path));
     let authorities: Option<Arc<[u8]>> = authorities.map(Into::into);
     let password = password(
         check,
         (raw.password_env.as_ref(), raw.password_file.as_ref()),
     );
-    let server = server(check, url)?;
-    let server = server.with_login(raw.username.clone(), password);
+    let server = server?.with_login(raw.username.clone(), password);
     Some(server.with_authorities(authorities))
 }

@@ -39,7 +39,7 @@ impl Desk {
         let mut except = Except::default();
         match publish.except {
             Exclude::Nobody => {}
-            Exclude::Socket => except.sessions.push(self.session),
+            Exclude::Socket => except.sessions.extend(self.client.session),
             Exclude::User => except.users.extend(self.client.user.clone()),
         }
         let data = publish.data.render(&scope);

@@ -10,7 +10,7 @@ use super::super::{desk::Desk, seat};
 use super::{CloseReason, Live, open, scattered};
 use crate::{
     frame::Client,
-    hub::Subscriber,
+    hub::{Due, Subscriber},
     routes::{Endpoint, RouteTable, Swap},
 };
 
@@ -28,6 +28,10 @@ impl Live {
 
     /// Takes over the table of the moment.
     pub(super) fn on_new_table(&mut self) {
+        if self.reading.take().is_some() {
+            // It is read anew, each entry by the rules of its time.
+            self.put_back(Due::CatchUp);
+        }
         let table = self.tables.borrow_and_update().clone();
         let old = self.subscription.subscriber.clone();
         if let Some(reason) = self.adapt(&table) {

@@ -20,11 +20,7 @@ use crate::{event::Offset, feed};
 
 fn source(address: &str) -> (Source, Arc<Feed>, Arc<Metrics>) {
     let metrics = Metrics::new();
-    let feed_settings = feed::Settings {
-        keep: Duration::from_secs(600),
-        max_events: 100,
-        max_bytes: 8 << 20,
-    };
+    let feed_settings = feed::Settings::memory(Duration::from_secs(600), 100, 8 << 20);
     let feed = Feed::new(feed_settings, metrics.clone());
     let settings = Settings {
         address: address.parse().unwrap(),
@@ -52,7 +48,7 @@ fn idle() -> (Source, Arc<Feed>, Arc<Metrics>) {
 }
 
 fn heard(feed: &Feed) -> Vec<String> {
-    match feed.after(Offset::ZERO, 100) {
+    match feed.recent(Offset::ZERO, 100).unwrap() {
         feed::Page::Entries { entries, .. } => entries
             .iter()
             .map(|entry| {

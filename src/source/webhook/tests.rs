@@ -27,11 +27,7 @@ struct Reply {
 impl Door {
     fn open() -> Self {
         let metrics = Metrics::new();
-        let settings = feed::Settings {
-            keep: Duration::from_secs(600),
-            max_events: 100,
-            max_bytes: 1 << 20,
-        };
+        let settings = feed::Settings::memory(Duration::from_secs(600), 100, 1 << 20);
         Self {
             rules: routes::Webhook {
                 secrets: vec![Secret::new(SECRET)],
@@ -67,7 +63,7 @@ impl Door {
     }
 
     fn heard(&self) -> Vec<String> {
-        match self.feed.after(Offset::ZERO, 100) {
+        match self.feed.recent(Offset::ZERO, 100).unwrap() {
             feed::Page::Entries { entries, .. } => entries
                 .iter()
                 .map(|entry| format!("{} {}", entry.event.id, entry.event.data.get()))

@@ -1,0 +1,286 @@
+//! The feed itself: the window in memory, the store behind it, and who is told of a
+//! new head.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::{sync::watch, time::Instant};
+
+use super::{
+    Appended, Batch, Kept, OpenError, Page, Settings, Unavailable,
+    disk::Disk,
+    redis::Stream,
+    store::Store,
+    window::{Bounds, Window, cost},
+};
+use crate::{
+    event::{Entry, Event, EventId, Offset, Position},
+    metrics::Metrics,
+};
+
+/// The log of events, as this process knows it.
+#[derive(Debug)]
+pub struct Feed {
+    settings: Settings,
+    recent: Arc<Recent>,
+    store: Store,
+    closed: AtomicBool,
+}
+
+/// What is in memory, shared with the store that fills it.
+#[derive(Debug)]
+pub(super) struct Recent {
+    epoch: AtomicU64,
+    window: Mutex<Window>,
+    head: watch::Sender<Offset>,
+    bounds: Bounds,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl Feed {
+    /// An empty feed in memory. Its epoch is the moment it was made, so that no
+    /// position of an earlier life is taken for one of this.
+    pub fn new(settings: Settings, metrics: Arc<Metrics>) -> Arc<Self> {
+        let recent = Recent::new(&settings, metrics);
+        Self::with(settings, recent, Store::None)
+    }
+
+    /// The feed of these settings, with what was in it.
+    ///
+    /// # Errors
+    /// What is on the disk cannot be used.
+    pub fn open(settings: Settings, metrics: Arc<Metrics>) -> Result<Arc<Self>, OpenError> {
+        let recent = Recent::new(&settings, metrics);
+        let store = match &settings.kept {
+            Kept::Memory => Store::None,
+            Kept::Disk(_) => Store::Disk(Disk::open(&settings, recent.clone())?),
+            Kept::Redis(_) => Store::Redis(Stream::open(&settings, recent.clone())),
+        };
+        Ok(Self::with(settings, recent, store))
+    }
+
+    fn with(settings: Settings, recent: Arc<Recent>, store: Store) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            recent,
+            store,
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Puts events at the end, all of them or none, each id once. Done when they are as
+    /// safe as the feed can make them.
+    ///
+    /// # Errors
+    /// The feed is closed, full, or its store takes nothing.
+    pub async fn append(&self, events: Vec<Event>) -> Result<Vec<Appended>, Unavailable> {
+        let cursor = None;
+        self.append_batch(Batch { events, cursor }).await
+    }
+
+    /// The same, and how far a source has come with that.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub async fn append_batch(&self, batch: Batch) -> Result<Vec<Appended>, Unavailable> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Unavailable {
+                reason: "Outrigger is stopping",
+                retry_after: Duration::from_secs(5),
+            });
+        }
+        match &self.store {
+            Store::None => self.recent.append(&self.settings, batch.events),
+            store => store.append(batch).await,
+        }
+    }
+
+    /// How far a source has come, by its own word, if the feed has kept that.
+    pub async fn cursor(&self, source: &str) -> Option<Arc<str>> {
+        self.store.cursor(source).await
+    }
+
+    /// The most events that can ever be appended at once.
+    pub fn max_batch(&self) -> usize {
+        self.settings.max_events
+    }
+
+    /// Takes nothing from now on.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.store.close();
+    }
+
+    /// Forgets what is older than the feed keeps.
+    pub fn trim(&self) {
+        self.recent.trim();
+        self.store.trim();
+    }
+
+    /// Everything up to here has been handed out. What has not is never forgotten:
+    /// rather than that, the feed takes nothing more.
+    pub fn handed_out(&self, offset: Offset) {
+        self.recent.lock().hand_out(offset);
+    }
+
+    /// Where the newest entry stands.
+    pub fn head(&self) -> Position {
+        self.recent.position(*self.recent.head.borrow())
+    }
+
+    /// Tells of every new head.
+    pub fn watch(&self) -> watch::Receiver<Offset> {
+        self.recent.head.subscribe()
+    }
+
+    /// Where in the feed of now a position of a client stands; nowhere, if it is of
+    /// another epoch.
+    pub fn place(&self, position: Position) -> Option<Offset> {
+        let epoch = self.recent.epoch.load(Ordering::Acquire);
+        (position.epoch == epoch).then_some(position.offset)
+    }
+
+    /// At most `limit` entries that stand after `cursor`, if memory can tell: otherwise
+    /// [`Self::after`] has to be waited for.
+    pub fn recent(&self, cursor: Offset, limit: usize) -> Option<Page> {
+        match self.recent.lock().after(cursor, limit) {
+            Page::Lost { .. } if self.store.is_some() => None,
+            page => Some(page),
+        }
+    }
+
+    /// At most `limit` entries that stand after `cursor`. Waits as long as the store
+    /// cannot tell.
+    pub async fn after(&self, cursor: Offset, limit: usize) -> Page {
+        match self.recent(cursor, limit) {
+            Some(page) => page,
+            None => self.store.after(cursor, limit).await,
+        }
+    }
+
+    /// The entry of an id, if it is in memory.
+    pub fn find(&self, id: &EventId) -> Option<Arc<Entry>> {
+        self.recent.lock().find(id)
+    }
+
+    /// Whether other nodes append to it as well.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.store, Store::Redis(_))
+    }
+
+    /// By which settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+impl Recent {
+    fn new(settings: &Settings, metrics: Arc<Metrics>) -> Arc<Self> {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let epoch = u64::try_from(since.as_micros()).unwrap_or_default();
+        Arc::new(Self {
+            epoch: AtomicU64::new(epoch),
+            window: Mutex::default(),
+            head: watch::Sender::new(Offset::ZERO),
+            bounds: Bounds {
+                keep: settings.keep,
+                events: settings.max_events,
+                bytes: settings.memory.min(settings.max_bytes),
+            },
+            metrics,
+        })
+    }
+
+    fn append(
+        &self,
+        settings: &Settings,
+        events: Vec<Event>,
+    ) -> Result<Vec<Appended>, Unavailable> {
+        let mut window = self.lock();
+        check_room(&window, settings, &events)?;
+        let accepted = Instant::now();
+        let take = |event: Event| {
+            if let Some(offset) = window.place(&event.id) {
+                return Appended::Duplicate(self.position(offset));
+            }
+            let position = self.position(window.head().next());
+            window.push(Arc::new(Entry {
+                position,
+                accepted,
+                at: SystemTime::now(),
+                event,
+            }));
+            Appended::Accepted(position)
+        };
+        let appended = events.into_iter().map(take).collect();
+        self.show(&mut window);
+        Ok(appended)
+    }
+
+    /// Puts entries that a store has taken at the end.
+    pub(super) fn publish(&self, entries: Vec<Arc<Entry>>) {
+        let mut window = self.lock();
+        entries.into_iter().for_each(|entry| window.push(entry));
+        self.show(&mut window);
+    }
+
+    /// Begins at a place of an epoch: what a store had before is not in memory.
+    pub(super) fn begin(&self, at: Position) {
+        let mut window = self.lock();
+        window.begin(at.offset);
+        self.epoch.store(at.epoch, Ordering::Release);
+        self.head.send_replace(at.offset);
+    }
+
+    /// Where an offset stands, in the epoch of now.
+    pub(super) fn position(&self, offset: Offset) -> Position {
+        Position {
+            epoch: self.epoch.load(Ordering::Acquire),
+            offset,
+        }
+    }
+
+    fn trim(&self) {
+        let mut window = self.lock();
+        window.trim(self.bounds, Instant::now());
+        self.count(&window);
+    }
+
+    /// Under the lock, so that the head never runs backwards.
+    fn show(&self, window: &mut Window) {
+        window.trim(self.bounds, Instant::now());
+        self.count(window);
+        self.head.send_replace(window.head());
+    }
+
+    fn count(&self, window: &Window) {
+        let events = i64::try_from(window.len()).unwrap_or(i64::MAX);
+        self.metrics.feed_events.set(events);
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Refuses what would push out entries that nobody has seen yet.
+fn check_room(window: &Window, settings: &Settings, events: &[Event]) -> Result<(), Unavailable> {
+    let waiting = window.waiting();
+    let bytes: usize = events.iter().map(cost).sum();
+    let fits = waiting.events + events.len() <= settings.max_events
+        && (waiting.bytes == 0 || waiting.bytes + bytes <= settings.max_bytes);
+    fits.then_some(()).ok_or(Unavailable {
+        reason: "more comes in than can be handed out",
+        retry_after: Duration::from_secs(1),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! What lies behind the window: nothing, this machine's disk, or a Redis.
+
+use std::sync::Arc;
+
+use super::{Appended, Batch, Page, Unavailable, disk::Disk, redis::Stream};
+use crate::event::Offset;
+
+/// Where entries are besides memory.
+#[derive(Debug)]
+pub(super) enum Store {
+    None,
+    Disk(Disk),
+    Redis(Stream),
+}
+
+impl Store {
+    pub(super) fn is_some(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
+    /// Takes a batch; what it has taken it publishes to the window, in its order.
+    pub(super) async fn append(&self, batch: Batch) -> Result<Vec<Appended>, Unavailable> {
+        match self {
+            Self::None => Ok(Vec::new()),
+            Self::Disk(disk) => disk.append(batch).await,
+            Self::Redis(stream) => stream.append(batch).await,
+        }
+    }
+
+    /// What stands after a cursor that is before the window.
+    pub(super) async fn after(&self, cursor: Offset, limit: usize) -> Page {
+        match self {
+            Self::None => Page::Lost { oldest: cursor },
+            Self::Disk(disk) => disk.after(cursor, limit).await,
+            Self::Redis(stream) => stream.after(cursor, limit).await,
+        }
+    }
+
+    /// How far a source had come.
+    pub(super) async fn cursor(&self, source: &str) -> Option<Arc<str>> {
+        match self {
+            Self::None => None,
+            Self::Disk(disk) => disk.cursor(source),
+            Self::Redis(stream) => stream.cursor(source).await,
+        }
+    }
+
+    /// Forgets what is too old; does not wait for that.
+    pub(super) fn trim(&self) {
+        match self {
+            Self::None => {}
+            Self::Disk(disk) => disk.trim(),
+            Self::Redis(stream) => stream.trim(),
+        }
+    }
+
+    /// Takes nothing from now on.
+    pub(super) fn close(&self) {
+        match self {
+            Self::None => {}
+            Self::Disk(disk) => disk.close(),
+            Self::Redis(stream) => stream.close(),
+        }
+    }
+}

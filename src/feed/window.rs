@@ -1,0 +1,145 @@
+//! The newest entries, in memory: all that stands after a floor.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::Page;
+use crate::event::{Entry, Event, EventId, Offset};
+
+/// What an entry costs besides its payload, roughly: the struct, its topics, its id.
+pub(super) const ENTRY_COST: usize = 400;
+
+/// Entries in the order of their offsets, and the ids that are among them.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    entries: VecDeque<Arc<Entry>>,
+    ids: HashMap<EventId, Offset>,
+    /// Everything that stands after this and up to the head is here.
+    floor: Offset,
+    head: Offset,
+    bytes: usize,
+    /// Up to here entries have been handed out, and how much has not.
+    handed_out: Offset,
+    waiting: Amount,
+}
+
+/// So many entries of so many bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Amount {
+    pub(super) events: usize,
+    pub(super) bytes: usize,
+}
+
+/// What a window may hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) keep: Duration,
+    pub(super) events: usize,
+    pub(super) bytes: usize,
+}
+
+impl Window {
+    /// Puts an entry at the end. Its offset is beyond the head.
+    pub(super) fn push(&mut self, entry: Arc<Entry>) {
+        self.head = entry.position.offset;
+        self.ids.insert(entry.event.id.clone(), self.head);
+        self.bytes += cost(&entry.event);
+        self.waiting.events += 1;
+        self.waiting.bytes += cost(&entry.event);
+        self.entries.push_back(entry);
+    }
+
+    /// Begins at a place: nothing before it is here, or waits to be handed out.
+    pub(super) fn begin(&mut self, at: Offset) {
+        *self = Self {
+            floor: at,
+            head: at,
+            handed_out: at,
+            ..Self::default()
+        };
+    }
+
+    pub(super) fn head(&self) -> Offset {
+        self.head
+    }
+
+    /// How many entries are here.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Where the entry of an id stands.
+    pub(super) fn place(&self, id: &EventId) -> Option<Offset> {
+        self.ids.get(id).copied()
+    }
+
+    /// The entry of an id.
+    pub(super) fn find(&self, id: &EventId) -> Option<Arc<Entry>> {
+        let offset = self.place(id)?;
+        let at = self.index_after(offset).checked_sub(1)?;
+        self.entries.get(at).cloned()
+    }
+
+    /// What stands after a cursor, if all of that is here.
+    pub(super) fn after(&self, cursor: Offset, limit: usize) -> Page {
+        if cursor < self.floor {
+            return Page::Lost { oldest: self.floor };
+        }
+        let skip = self.index_after(cursor);
+        let entries: Vec<_> = self
+            .entries
+            .iter()
+            .skip(skip)
+            .take(limit)
+            .cloned()
+            .collect();
+        let reached = entries.last().map_or(cursor, |entry| entry.position.offset);
+        Page::Entries { entries, reached }
+    }
+
+    /// What has not been handed out.
+    pub(super) fn waiting(&self) -> Amount {
+        self.waiting
+    }
+
+    pub(super) fn hand_out(&mut self, offset: Offset) {
+        let from = self.index_after(self.handed_out);
+        let until = self.index_after(offset).max(from);
+        for entry in self.entries.range(from..until) {
+            self.waiting.events -= 1;
+            self.waiting.bytes -= cost(&entry.event);
+        }
+        self.handed_out = self.handed_out.max(offset);
+    }
+
+    /// Forgets the oldest of what has been handed out, as far as the bounds ask for it.
+    pub(super) fn trim(&mut self, bounds: Bounds, now: Instant) {
+        while let Some(oldest) = self.entries.front() {
+            if oldest.position.offset > self.handed_out {
+                break;
+            }
+            let fits = self.entries.len() <= bounds.events && self.bytes <= bounds.bytes;
+            if fits && now.duration_since(oldest.accepted) <= bounds.keep {
+                break;
+            }
+            self.bytes -= cost(&oldest.event);
+            self.floor = oldest.position.offset;
+            self.ids.remove(&oldest.event.id);
+            self.entries.pop_front();
+        }
+    }
+
+    fn index_after(&self, cursor: Offset) -> usize {
+        let stands = |entry: &Arc<Entry>| entry.position.offset <= cursor;
+        self.entries.partition_point(stands)
+    }
+}
+
+pub(super) fn cost(event: &Event) -> usize {
+    ENTRY_COST + event.data.get().len()
+}
