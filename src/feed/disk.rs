@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use super::{Appended, Batch, OpenError, Page, Unavailable, log::Recent};
+use super::{Appended, Batch, OpenError, Page, Status, Unavailable, log::Recent};
 use crate::event::Offset;
 
 /// Where on the disk.
@@ -37,6 +37,11 @@ impl Disk {
     #[expect(clippy::unused_self, reason = "being built")]
     pub(super) fn cursor(&self, _: &str) -> Option<Arc<str>> {
         None
+    }
+
+    #[expect(clippy::unused_self, reason = "being built")]
+    pub(super) fn describe(&self, status: &mut Status) {
+        status.store = "disk";
     }
 
     #[expect(clippy::unused_self, reason = "being built")]

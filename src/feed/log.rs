@@ -12,7 +12,7 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    Appended, Batch, Kept, OpenError, Page, Settings, Unavailable,
+    Appended, Batch, Kept, OpenError, Page, Settings, Status, Unavailable,
     disk::Disk,
     redis::Stream,
     store::Store,
@@ -166,6 +166,22 @@ impl Feed {
     /// The entry of an id, if it is in memory.
     pub fn find(&self, id: &EventId) -> Option<Arc<Entry>> {
         self.recent.lock().find(id)
+    }
+
+    /// How it is.
+    pub fn status(&self) -> Status {
+        let Position { epoch, offset } = self.head();
+        let (floor, events, bytes) = self.recent.lock().extent();
+        let mut status = Status {
+            epoch,
+            head: offset,
+            floor,
+            events,
+            bytes,
+            ..Status::default()
+        };
+        self.store.describe(&mut status);
+        status
     }
 
     /// Whether other nodes append to it as well.

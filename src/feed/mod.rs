@@ -15,7 +15,10 @@ mod store;
 #[allow(dead_code, reason = "the stores are being built")]
 mod window;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use crate::event::{Entry, Event, Offset, Position};
 
@@ -111,4 +114,27 @@ pub enum Page {
         /// The first cursor from which the rest can be read.
         oldest: Offset,
     },
+}
+
+/// How a feed is, for whoever looks in.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// `memory`, `disk` or `redis`.
+    pub store: &'static str,
+    /// Which life of the feed.
+    pub epoch: u64,
+    /// Where the newest entry stands.
+    pub head: Offset,
+    /// What stands after this can be read.
+    pub floor: Offset,
+    /// How many events are kept, as far as that is known.
+    pub events: u64,
+    /// How many bytes they take.
+    pub bytes: u64,
+    /// In how many files they are, on disk.
+    pub segments: usize,
+    /// What the store could not do last, and when; gone as soon as it could again.
+    pub last_error: Option<(String, SystemTime)>,
+    /// When events were last made safe.
+    pub last_sync: Option<SystemTime>,
 }

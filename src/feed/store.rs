@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Appended, Batch, Page, Unavailable, disk::Disk, redis::Stream};
+use super::{Appended, Batch, Page, Status, Unavailable, disk::Disk, redis::Stream};
 use crate::event::Offset;
 
 /// Where entries are besides memory.
@@ -42,6 +42,15 @@ impl Store {
             Self::None => None,
             Self::Disk(disk) => disk.cursor(source),
             Self::Redis(stream) => stream.cursor(source).await,
+        }
+    }
+
+    /// How it is, where it knows more than the window does.
+    pub(super) fn describe(&self, status: &mut Status) {
+        match self {
+            Self::None => status.store = "memory",
+            Self::Disk(disk) => disk.describe(status),
+            Self::Redis(_) => status.store = "redis",
         }
     }
 

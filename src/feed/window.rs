@@ -73,6 +73,11 @@ impl Window {
         self.entries.len()
     }
 
+    /// What is here: after which place, how many entries, how many bytes.
+    pub(super) fn extent(&self) -> (Offset, u64, u64) {
+        (self.floor, self.entries.len() as u64, self.bytes as u64)
+    }
+
     /// Where the entry of an id stands.
     pub(super) fn place(&self, id: &EventId) -> Option<Offset> {
         self.ids.get(id).copied()
