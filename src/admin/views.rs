@@ -12,7 +12,7 @@ use crate::{
     reply::{self, Body},
     rollout::{Rollout, Share},
     routes::{Endpoint, Exchange, FileStatus, RouteTable},
-    session::{Registry, Sessions},
+    session::{Progress, Registry, Sessions},
     source::{
         channel_layer::{ChannelLayer, Layer},
         exchange::Skipped,
@@ -144,9 +144,20 @@ pub(super) fn sessions(registry: &Registry) -> Response<Body> {
             "since": seconds(listed.since),
             "topics": topics.iter().map(Topic::as_str).collect::<Vec<_>>(),
             "topics_count": count,
+            "feed": listed.progress().map(progress),
         })
     });
     pretty(&json!({ "open": registry.len(), "shown": shown.collect::<Vec<_>>() }))
+}
+
+fn progress(progress: Progress) -> Value {
+    json!({
+        "since": progress.since.to_string(),
+        "given": progress.given.to_string(),
+        "confirmed": progress.confirmed.to_string(),
+        "confirmed_at": progress.confirmed_at.map(seconds),
+        "unconfirmed_since": progress.unconfirmed_since.map(seconds),
+    })
 }
 
 pub(super) fn presence(sessions: &Sessions) -> Response<Body> {

@@ -29,6 +29,7 @@ use super::{
     messages::{Bucket, Work},
     open,
     outgoing::Outgoing,
+    progress::Track,
     registry::Place,
     scattered,
     socket::{self, Socket},
@@ -57,8 +58,8 @@ pub(super) struct Start {
     pub(super) subscription: Subscription,
     /// The table by whose rules it came in.
     pub(super) table: Arc<RouteTable>,
-    /// Entries up to here are not for it.
-    pub(super) since: Offset,
+    /// Where in the feed it begins, and how far it comes.
+    pub(super) track: Track,
     pub(super) expires_at: Option<SystemTime>,
     pub(super) place: Place,
     pub(super) peer: Arc<Peer>,
@@ -71,7 +72,7 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
         path,
         subscription,
         table,
-        since,
+        track,
         expires_at,
         place,
         peer,
@@ -79,7 +80,8 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
     let endpoint = subscription.subscriber.endpoint.clone();
     let mut live = Live {
         tables: sessions.tables.clone(),
-        outgoing: Outgoing::new(since),
+        outgoing: Outgoing::new(track.get().since),
+        track,
         reading: None,
         table,
         work: Work::default(),
@@ -116,6 +118,7 @@ struct Live {
     table: Arc<RouteTable>,
     path: Box<str>,
     outgoing: Outgoing,
+    track: Track,
     /// What memory does not hold any more is being read.
     reading: Option<BoxFuture<'static, Page>>,
     deadlines: Deadlines,
@@ -410,6 +413,7 @@ impl Live {
             }
             Some(Ok(Message::Pong(payload))) => {
                 self.outgoing.confirm(&payload);
+                self.track.confirm(self.outgoing.confirmed());
                 Ok(())
             }
             Some(Ok(Message::Frame(_))) => Ok(()),
@@ -438,6 +442,7 @@ impl Live {
         let metrics = &self.subscription.sessions.metrics;
         let frames_sent = metrics.frames_sent.get_or_create(&self.on_endpoint());
         frames_sent.inc_by(written);
+        self.track.give(self.outgoing.given());
     }
 
     fn on_endpoint(&self) -> OnEndpoint {

@@ -21,6 +21,7 @@ mod origin;
 mod outgoing;
 mod permit;
 pub mod preview;
+mod progress;
 mod refuse;
 mod registry;
 mod seat;
@@ -53,6 +54,7 @@ use crate::{
 pub use close::CloseReason;
 pub use identify::Who;
 pub use open::{Held, Opened};
+pub use progress::Progress;
 pub use registry::{Listed, Registry};
 
 /// Calls to the app on behalf of clients at the same time.

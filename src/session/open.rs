@@ -14,12 +14,13 @@ use super::{
     identify::{Known, Who},
     live::{self, Subscription},
     origin,
+    progress::Track,
     refuse::{Refusal, busy},
     registry::Place,
 };
 use crate::{
     auth::Identity,
-    event::{Offset, SessionName, Topic},
+    event::{SessionName, Topic},
     frame::{Client, Scope},
     hub::{Outbox, Subscriber},
     metrics::Because,
@@ -150,7 +151,7 @@ impl Sessions {
         let topics = topics(&endpoint, &client).map_err(Refusal::NotPermitted)?;
         let protocol = subprotocol.or_else(|| handshake::select(&endpoint, head));
         handshake::agree(&mut response, protocol);
-        let (subscriber, since) = self.subscribe(endpoint, client, topics, &place);
+        let (subscriber, track) = self.subscribe(endpoint, client, topics, &place);
         let mut topics = self.gather(table, &subscriber, &credentials).await?;
         topics.extend_from_slice(&subscriber.topics);
         place.opened();
@@ -159,7 +160,7 @@ impl Sessions {
             path: head.uri.path().into(),
             subscription: Subscription::new(self.clone(), subscriber, caller),
             table: table.clone(),
-            since,
+            track,
             expires_at,
             place,
             peer: peer.clone(),
@@ -179,7 +180,7 @@ impl Sessions {
         client: Arc<Client>,
         topics: Box<[Topic]>,
         place: &Place,
-    ) -> (Arc<Subscriber>, Offset) {
+    ) -> (Arc<Subscriber>, Track) {
         let limits = &endpoint.limits;
         let since = self.feed.head().offset;
         let outbox = Arc::new(Outbox::new(
@@ -195,9 +196,10 @@ impl Sessions {
             topics,
             outbox,
         });
-        place.hears(&subscriber.outbox);
+        let track = Track::new(since);
+        place.hears(&subscriber.outbox, track.clone());
         self.hub.join(&subscriber);
-        (subscriber, since)
+        (subscriber, track)
     }
 }
 

@@ -103,7 +103,6 @@ impl Outgoing {
     }
 
     /// Everything up to here that is for this session has reached the client.
-    #[expect(dead_code, reason = "who comes back will be told")]
     pub(super) fn confirmed(&self) -> Offset {
         self.confirmed
     }

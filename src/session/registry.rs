@@ -10,6 +10,7 @@ use std::{
     time::SystemTime,
 };
 
+use super::progress::{Progress, Track};
 use crate::{
     event::{SessionId, Topic, UserId},
     hub::Outbox,
@@ -50,6 +51,8 @@ pub struct Listed {
     pub since: SystemTime,
     /// On the feed leg what it hears, once it is in the hub.
     hears: OnceLock<Arc<Outbox>>,
+    /// And how far it has come with that.
+    track: OnceLock<Track>,
 }
 
 /// A place on the list, until it is dropped.
@@ -98,6 +101,7 @@ impl Registry {
             address,
             since: SystemTime::now(),
             hears: OnceLock::new(),
+            track: OnceLock::new(),
         });
         *open.by_endpoint.entry(endpoint.clone()).or_default() += 1;
         if let Some(key) = of_user {
@@ -142,6 +146,11 @@ impl Listed {
         outbox.map_or_else(Default::default, |outbox| outbox.topics(limit))
     }
 
+    /// How far it has come in the feed; nothing on the app leg.
+    pub fn progress(&self) -> Option<Progress> {
+        self.track.get().map(Track::get)
+    }
+
     fn labels(&self) -> OnLeg {
         OnLeg {
             endpoint: Shared(self.endpoint.clone()),
@@ -162,10 +171,11 @@ impl Place {
         &self.listed
     }
 
-    /// Where what the session hears can be looked up.
-    pub(super) fn hears(&self, outbox: &Arc<Outbox>) {
+    /// Where what the session hears, and how far it has come, can be looked up.
+    pub(super) fn hears(&self, outbox: &Arc<Outbox>, track: Track) {
         // Once for each place.
         self.listed.hears.set(outbox.clone()).unwrap_or_default();
+        self.listed.track.set(track).unwrap_or_default();
     }
 }
 
