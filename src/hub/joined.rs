@@ -32,6 +32,8 @@ pub(super) struct Joined {
     members: usize,
     /// Whether some changes may be forgotten in time.
     past: bool,
+    /// Up to here it may have heard what nothing is known of any more.
+    forgotten: Offset,
     /// Questions to the app about its topics that are not answered.
     pub(super) asking: usize,
 }
@@ -125,11 +127,19 @@ impl Joined {
             if !superseded && !idle {
                 past |= newer.is_some() || !change.member;
                 kept.push(change);
+            } else {
+                let until = newer.map_or(change.at, |(_, at)| at);
+                self.forgotten = self.forgotten.max(until);
             }
         }
         kept.reverse();
         self.changes = kept;
         self.past = past;
+    }
+
+    /// Whether all is known of what it heard at a place of the feed.
+    pub(super) fn is_known(&self, place: Offset) -> bool {
+        place > self.forgotten
     }
 
     /// The topics it has now besides its own.

@@ -5,9 +5,11 @@
 //! into their outboxes. It never waits for a session.
 
 mod joined;
+mod missed;
 mod moves;
 mod outbox;
 mod subscriber;
+mod verdict;
 
 use std::{
     collections::HashMap,
@@ -32,9 +34,11 @@ use crate::{
     routes::{Exclusion, LeftOut},
 };
 
+pub use missed::Missed;
 pub use moves::{Question, TooManyTopics};
 pub use outbox::{Due, End, Hold, Offered, Outbox, Outgoing};
 pub use subscriber::Subscriber;
+pub use verdict::{Listener, NotFor};
 
 use joined::Joined;
 
@@ -236,15 +240,11 @@ impl Hub {
     }
 
     fn offer(&self, entry: &Entry, subscriber: &Arc<Subscriber>, rendered: &mut Rendered) -> bool {
-        if !subscriber.hears(&entry.event) {
-            return false;
-        }
-        let Some(template) = subscriber.endpoint.frames.get(&entry.event.kind) else {
+        let listener = subscriber.listener();
+        let leaves_out = |rule: &Exclusion| rendered.leaves_out(rule, &entry.event, listener);
+        let Ok(template) = listener.frame(&entry.event, leaves_out) else {
             return false;
         };
-        if rendered.leaves_out(&entry.event, subscriber) {
-            return false;
-        }
         let frame = Outgoing {
             offset: entry.position.offset,
             text: rendered.text(template, entry, subscriber),
@@ -252,7 +252,7 @@ impl Hub {
         };
         let offered = subscriber.outbox.offer(frame);
         if offered == Offered::Behind && entry.event.ephemeral {
-            subscriber.missed(1, &self.metrics);
+            subscriber.missed(entry.position.offset.into(), &self.metrics);
         }
         true
     }
@@ -274,18 +274,15 @@ struct Rendered {
 }
 
 impl Rendered {
-    /// Whether the event leaves out this very client, by its endpoint's rules.
-    fn leaves_out(&mut self, event: &Event, subscriber: &Subscriber) -> bool {
-        let Some(rule) = subscriber.endpoint.except.get(&event.kind) else {
-            return false;
-        };
+    /// Whether the event leaves out this very client, by its endpoint's rule.
+    fn leaves_out(&mut self, rule: &Exclusion, event: &Event, listener: Listener<'_>) -> bool {
         let key = std::ptr::from_ref(rule);
         let known = self.left_out.iter().position(|(other, _)| *other == key);
         let at = known.unwrap_or_else(|| {
             self.left_out.push((key, rule.of(event)));
             self.left_out.len() - 1
         });
-        self.left_out[at].1.has(&subscriber.client)
+        self.left_out[at].1.has(listener.user, listener.name)
     }
 
     fn text(

@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::joined::Joined;
+use super::{Missed, Subscriber, joined::Joined, missed::Remembered};
 use crate::{
     event::{Offset, Topic},
     order::Farewell,
@@ -53,6 +53,8 @@ struct Queue {
     holds: usize,
     /// Nothing after this place is for the session, and why.
     end: Option<Box<(Offset, End)>>,
+    /// Only who has missed something has this.
+    missed: Option<Box<Remembered>>,
 }
 
 /// Why the hub ends a session.
@@ -93,8 +95,8 @@ pub struct Cut {
     pub frames: VecDeque<Outgoing>,
     /// Whether something had been left to the feed before.
     pub was_behind: bool,
-    /// How many of the rest were ephemeral: the feed will not give them again.
-    pub lost: usize,
+    /// What of the rest was ephemeral.
+    pub lost: Missed,
 }
 
 /// What became of an offered frame.
@@ -118,6 +120,7 @@ impl Outbox {
             behind: false,
             holds: 0,
             end: None,
+            missed: None,
         };
         Self {
             queue: Mutex::new(queue),
@@ -176,11 +179,11 @@ impl Outbox {
         Due::Nothing
     }
 
-    /// Gives back what was taken and not done. Says how many ephemeral frames are lost.
-    pub fn put_back(&self, due: Due) -> usize {
+    /// Gives back what was taken and not done. Says what is lost by that.
+    pub fn put_back(&self, due: Due) -> Missed {
         let mut queue = self.lock();
         let mut frames = match due {
-            Due::Nothing => return 0,
+            Due::Nothing => return Missed::default(),
             Due::CatchUp => {
                 drop(queue);
                 return self.fall_behind();
@@ -192,12 +195,12 @@ impl Outbox {
         queue.bytes = queue.frames.iter().map(|frame| frame.text.len()).sum();
         drop(queue);
         self.wake.notify_one();
-        0
+        Missed::default()
     }
 
-    /// Leaves all that waits and all that comes to the feed: it is read next. Says how
-    /// many ephemeral frames are lost by that.
-    pub fn fall_behind(&self) -> usize {
+    /// Leaves all that waits and all that comes to the feed: it is read next. Says what
+    /// is lost by that.
+    pub fn fall_behind(&self) -> Missed {
         self.cut_after(Offset::ZERO).lost
     }
 
@@ -213,7 +216,11 @@ impl Outbox {
         Cut {
             frames,
             was_behind,
-            lost: rest.iter().filter(|frame| frame.ephemeral).count(),
+            lost: rest
+                .iter()
+                .filter(|frame| frame.ephemeral)
+                .map(|frame| frame.offset)
+                .collect(),
         }
     }
 
@@ -253,6 +260,34 @@ impl Outbox {
             }
             self.ended.notified().await;
         }
+    }
+
+    /// Remembers what the session will never be sent.
+    pub(super) fn note_missed(&self, missed: Missed) {
+        self.lock().missed.get_or_insert_default().add(missed);
+    }
+
+    /// Whether the ephemeral entry at a place was lost; `None` if that is forgotten.
+    pub fn has_missed(&self, place: Offset) -> Option<bool> {
+        let queue = self.lock();
+        let missed = queue.missed.as_ref();
+        missed.map_or(Some(false), |missed| missed.has(place))
+    }
+
+    /// Whether an entry that is for the session, and that its socket does not have, was
+    /// left to the feed.
+    pub fn is_behind(&self, place: Offset) -> bool {
+        place > self.lock().last
+    }
+
+    /// Whether all is known of the topics that were heard at a place of the feed.
+    pub fn remembers_topics(&self, place: Offset) -> bool {
+        self.joined().is_known(place)
+    }
+
+    /// The subscription in force.
+    pub fn subscriber(&self) -> Option<Arc<Subscriber>> {
+        self.joined().current.upgrade()
     }
 
     /// Whether the session was ended before a place of the feed.
@@ -373,7 +408,10 @@ mod tests {
             offer(&outbox, n);
         }
         let cut = outbox.cut_after(Offset(0, 2));
-        assert_eq!((cut.frames.len(), cut.was_behind, cut.lost), (2, false, 1));
+        assert_eq!(
+            (cut.frames.len(), cut.was_behind, cut.lost.len()),
+            (2, false, 1)
+        );
         assert_eq!(offer(&outbox, 5), Offered::Behind);
         assert!(matches!(outbox.take(), Due::CatchUp));
     }
@@ -384,13 +422,13 @@ mod tests {
         for n in 1..=4 {
             offer(&outbox, n);
         }
-        assert_eq!(outbox.fall_behind(), 2);
+        assert_eq!(outbox.fall_behind().len(), 2);
         assert!(matches!(outbox.take(), Due::CatchUp));
         for n in 5..=6 {
             assert_eq!(offer(&outbox, n), Offered::Queued);
         }
-        assert_eq!(outbox.put_back(Due::CatchUp), 1);
-        assert_eq!(outbox.put_back(Due::Nothing), 0);
+        assert_eq!(outbox.put_back(Due::CatchUp).len(), 1);
+        assert!(outbox.put_back(Due::Nothing).is_empty());
         assert!(matches!(outbox.take(), Due::CatchUp));
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::Outbox;
+use super::{Listener, Missed, NotFor, Outbox};
 use crate::{
     event::{Entry, Event, SessionId, Topic},
     frame::{Client, Scope, Template},
@@ -32,6 +32,15 @@ pub struct Subscriber {
 impl Subscriber {
     /// The frame of an entry for this session, if it is for it at all.
     pub fn frame(&self, entry: &Entry) -> Option<Utf8Bytes> {
+        let template = self.template(entry).ok()?;
+        Some(self.render_with(template, &entry.event))
+    }
+
+    /// What makes the frame of an entry for this session.
+    ///
+    /// # Errors
+    /// The entry is not for it.
+    pub fn template(&self, entry: &Entry) -> Result<&Arc<Template>, NotFor> {
         let event = &entry.event;
         let subscribed = match &event.topics[..] {
             [] => self
@@ -43,37 +52,46 @@ impl Subscriber {
                 .outbox
                 .hears_any(topics, entry.position.offset, &self.topics),
         };
-        let ended = self.outbox.ended_before(entry.position.offset);
-        if ended || !subscribed || !self.hears(event) || Order::is_reserved(&event.kind) {
-            return None;
+        if Order::is_reserved(&event.kind) {
+            return Err(NotFor::Reserved);
         }
-        let template = self.endpoint.frames.get(&event.kind)?;
-        let rule = self.endpoint.except.get(&event.kind);
-        if rule.is_some_and(|rule| rule.of(event).has(&self.client)) {
-            return None;
+        if !subscribed {
+            return Err(match &event.topics[..] {
+                [] => NotFor::OtherUsers,
+                _ => NotFor::NotSubscribed,
+            });
         }
-        Some(self.render_with(template, event))
+        if self.outbox.ended_before(entry.position.offset) {
+            return Err(NotFor::Ended);
+        }
+        let listener = self.listener();
+        listener.frame(event, |rule| listener.is_left_out(rule, event))
+    }
+
+    /// The session as decisions look at it.
+    pub fn listener(&self) -> Listener<'_> {
+        Listener {
+            endpoint: &self.endpoint,
+            user: self.client.user.as_ref(),
+            name: self.client.session,
+        }
     }
 
     /// Whether an event of one of its topics is for this very client.
     pub(super) fn hears(&self, event: &Event) -> bool {
-        let user = self.client.user.as_ref();
-        let among = event.users.is_empty() || user.is_some_and(|user| event.users.contains(user));
-        let session = self.client.session;
-        let left_out = session.is_some_and(|session| event.except.sessions.contains(&session))
-            || user.is_some_and(|user| event.except.users.contains(user));
-        among && !left_out
+        self.listener().hears(event).is_ok()
     }
 
-    /// Counts ephemeral frames that it will never be sent: nothing replays them.
-    pub fn missed(&self, ephemeral: usize, metrics: &Metrics) {
-        if ephemeral > 0 {
+    /// Counts and notes ephemeral entries that it will never be sent.
+    pub fn missed(&self, ephemeral: Missed, metrics: &Metrics) {
+        if !ephemeral.is_empty() {
             let labels = Because {
                 endpoint: Shared(self.endpoint.name.clone()),
                 reason: "ephemeral_while_behind",
             };
             let dropped = metrics.deliveries_dropped.get_or_create(&labels);
-            dropped.inc_by(ephemeral as u64);
+            dropped.inc_by(ephemeral.len() as u64);
+            self.outbox.note_missed(ephemeral);
         }
     }
 

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use crate::{
-    event::{Event, Kind, SessionName},
-    frame::{Client, Scope, Text},
+    event::{Event, Kind, SessionName, UserId},
+    frame::{Scope, Text},
 };
 
 /// Event types and whom they leave out.
@@ -68,10 +68,10 @@ impl Exclusion {
 
 impl LeftOut {
     /// Whether a client is among them.
-    pub fn has(&self, client: &Client) -> bool {
-        let user = client.user.as_ref().map(|user| user.as_str());
+    pub fn has(&self, user: Option<&UserId>, session: Option<SessionName>) -> bool {
+        let user = user.map(UserId::as_str);
         (user.is_some() && user == self.user.as_deref())
-            || (client.session.is_some() && client.session == self.session)
+            || (session.is_some() && session == self.session)
     }
 }
 
@@ -80,7 +80,7 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use crate::frame::Vocabulary;
+    use crate::frame::{Client, Vocabulary};
 
     fn text(text: &str) -> Option<Text> {
         let known = Vocabulary {
@@ -104,7 +104,9 @@ mod tests {
             data: RawValue::from_string(data.into()).unwrap(),
             ephemeral: false,
         };
-        exclusion.of(&event).has(client)
+        exclusion
+            .of(&event)
+            .has(client.user.as_ref(), client.session)
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{CloseReason, socket::Socket};
 use crate::{
     event::{Entry, Offset},
     feed::{Feed, Page},
-    hub::{self, Outbox, Subscriber},
+    hub::{self, Missed, Outbox, Subscriber},
     metrics::{Because, Metrics},
 };
 
@@ -186,31 +186,31 @@ impl Outgoing {
     }
 
     /// Puts frames of the outbox behind what is there, but not what is there already.
-    /// Says for how many ephemeral ones it is too late: what follows them was read from
+    /// Says for which ephemeral ones it is too late: what follows them was read from
     /// the feed, which does not give them.
-    pub(super) fn take_new(&mut self, frames: VecDeque<hub::Outgoing>) -> usize {
-        let mut late = 0;
+    pub(super) fn take_new(&mut self, frames: VecDeque<hub::Outgoing>) -> Missed {
+        let mut late = Missed::default();
         for frame in frames {
             if frame.offset > self.sent {
                 self.sent = frame.offset;
                 self.push(frame.text, Some(frame.offset));
-            } else {
-                late += usize::from(frame.ephemeral);
+            } else if frame.ephemeral {
+                late.extend([frame.offset]);
             }
         }
         late
     }
 
     /// Takes what waits up to a place in the feed; from there on it is read again.
-    /// `offered` is how far the feed had been handed out before. Says how many ephemeral
-    /// frames are lost.
-    pub(super) fn cut_after(&mut self, since: Offset, outbox: &Outbox, offered: Offset) -> usize {
+    /// `offered` is how far the feed had been handed out before. Says what is lost.
+    pub(super) fn cut_after(&mut self, since: Offset, outbox: &Outbox, offered: Offset) -> Missed {
         let cut = outbox.cut_after(since);
-        let late = self.take_new(cut.frames);
+        let mut late = self.take_new(cut.frames);
         if !cut.was_behind {
             self.sent = self.sent.max(offered.min(since));
         }
-        late + cut.lost
+        late.extend(cut.lost);
+        late
     }
 
     /// Entries up to a place, and after those of earlier rules, are read by these rules.
