@@ -5,6 +5,8 @@
 //! goes through the phases of a stop.
 
 mod changes;
+#[cfg(test)]
+mod properties;
 mod stop;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};

@@ -70,7 +70,8 @@ async fn open(tcp: TcpStream, tls: Option<TlsAcceptor>, limits: &Limits) -> io::
     Ok(Stream::Tls(Box::new(stream.into())))
 }
 
-async fn converse(
+/// Serves what comes over an open stream.
+pub(crate) async fn converse(
     wire: Wire,
     peer: Arc<Peer>,
     limits: &Limits,

@@ -8,6 +8,8 @@ mod tls;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use accept::{Door, Listener};
+#[cfg(test)]
+pub(crate) use connection::converse;
 pub use tls::{TlsError, acceptor};
 
 /// How clients are let in.

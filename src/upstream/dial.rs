@@ -28,6 +28,9 @@ pub enum Stream {
     Unix(UnixStream),
     /// TLS over TCP, either side of it.
     Tls(Box<TlsStream<TcpStream>>),
+    /// A pipe in memory, for tests.
+    #[cfg(test)]
+    Memory(tokio::io::DuplexStream),
 }
 
 /// Opens a connection. The caller sets the time limit; `patience` is as in [`tune`].
@@ -90,6 +93,11 @@ macro_rules! each {
                 let $stream = Pin::new(&mut **stream);
                 $do
             }
+            #[cfg(test)]
+            Stream::Memory(stream) => {
+                let $stream = Pin::new(stream);
+                $do
+            }
         }
     };
 }
@@ -126,6 +134,8 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => stream.is_write_vectored(),
             Self::Unix(stream) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
+            #[cfg(test)]
+            Self::Memory(stream) => stream.is_write_vectored(),
         }
     }
 
