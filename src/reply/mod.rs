@@ -1,5 +1,7 @@
-//! What a client is answered: a body of the app's, or a short one of our own.
+//! What a client is answered: a body of the app's, a short one of our own, or one that
+//! is written while it is sent.
 
+mod piped;
 mod watched;
 
 use std::{
@@ -13,6 +15,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::upstream::{AppBody, BodyError};
 
+pub use piped::{Gone, Piped, Writer, pipe};
 pub use watched::{Passed, Watched};
 
 /// The body of a response.
@@ -24,6 +27,8 @@ pub enum Body {
     App(AppBody),
     /// The same, with a copy made on the way.
     Watched(Box<Watched>),
+    /// Our own, written while it is sent.
+    Piped(Piped),
 }
 
 impl Body {
@@ -36,6 +41,7 @@ impl Body {
             Self::Own(bytes) => bytes.is_none(),
             Self::App(body) => body.has_ended(),
             Self::Watched(watched) => watched.body().is_none_or(AppBody::has_ended),
+            Self::Piped(piped) => piped.has_ended(),
         }
     }
 }
@@ -58,6 +64,7 @@ impl HttpBody for Body {
             Self::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::App(body) => Pin::new(body).poll_frame(cx),
             Self::Watched(watched) => watched.poll_frame(cx),
+            Self::Piped(piped) => Pin::new(piped).poll_frame(cx),
         }
     }
 
@@ -66,6 +73,7 @@ impl HttpBody for Body {
             Self::Own(bytes) => bytes.is_none(),
             Self::App(body) => body.is_end_stream(),
             Self::Watched(watched) => watched.body().is_none_or(AppBody::is_end_stream),
+            Self::Piped(piped) => piped.has_ended(),
         }
     }
 
@@ -76,6 +84,7 @@ impl HttpBody for Body {
             Self::Watched(watched) => {
                 (watched.body()).map_or_else(SizeHint::default, AppBody::size_hint)
             }
+            Self::Piped(_) => SizeHint::default(),
         }
     }
 }

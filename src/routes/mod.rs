@@ -170,15 +170,16 @@ pub const WEBHOOK_PATH: &str = "/outrigger/events";
 pub const FLAGS_PATH: &str = "/outrigger/flags";
 
 impl RouteTable {
-    /// Where a request goes. Plain HTTP on an endpoint's path is the app's; so is
-    /// the webhook's path where none is configured.
-    pub fn find(&self, path: &str, upgrade: bool) -> Route {
+    /// Where a request goes. On an endpoint's path what asks for a session gets one, as
+    /// a WebSocket or an event stream; all else is the app's. So is the webhook's path
+    /// where none is configured.
+    pub fn find(&self, path: &str, session: bool) -> Route {
         match path {
             WEBHOOK_PATH if self.webhook.is_some() => return Route::Webhook,
             FLAGS_PATH if !self.endpoints.is_empty() || !self.flags.is_empty() => {
                 return Route::Flags;
             }
-            _ if !upgrade => return Route::Forward,
+            _ if !session => return Route::Forward,
             _ => {}
         }
         let fits =

@@ -21,7 +21,7 @@ use crate::{
     metrics::{Ended, Metrics},
     reply::{self, Body},
     routes::{Route, RouteTable, Tables},
-    session::{Held, Opened, Sessions},
+    session::{Held, Opened, Sessions, events},
     wire::{Peer, Phase, Watchdog},
 };
 
@@ -164,8 +164,10 @@ impl Service {
         }
         let upgrades = forward::is_upgrade(&head);
         let socket = upgrades && forward::is_websocket(&head.headers);
+        let stream =
+            !upgrades && events::is_asked_for(&head) && http_body::Body::is_end_stream(&body);
         let table = self.tables.borrow().clone();
-        let route = table.find(head.uri.path(), socket);
+        let route = table.find(head.uri.path(), socket || stream);
         let request = Request::from_parts(head, body);
         // Boxed is what is rare and large: every connection holds room for the rest.
         match route {
@@ -177,6 +179,7 @@ impl Service {
                     .open(&table, (endpoint, params), request, peer);
                 match Box::pin(opened).await {
                     Opened::Answered(response) => (response, Origin::Own),
+                    Opened::Forward(request) => self.forward(&table, request, peer).await,
                     Opened::Relay(request, held) => {
                         Box::pin(self.tunnel(&table, request, peer, Some(held))).await
                     }

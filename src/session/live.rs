@@ -15,8 +15,7 @@ use std::{
     time::SystemTime,
 };
 
-use futures_util::{FutureExt, StreamExt, future::BoxFuture};
-use hyper::upgrade::OnUpgrade;
+use futures_util::{FutureExt, future::BoxFuture};
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tracing::debug;
@@ -32,10 +31,10 @@ use super::{
     progress::Track,
     registry::Place,
     scattered,
-    socket::{self, Socket},
+    socket::{self, Line, Socket},
 };
 use crate::{
-    event::Offset,
+    event::{Offset, Position},
     feed::Page,
     hub::Due,
     metrics::{Because, OnEndpoint, Shared},
@@ -53,7 +52,7 @@ const IN_ORDER: Duration = Duration::from_millis(900);
 
 /// Everything a session begins with.
 pub(super) struct Start {
-    pub(super) client: OnUpgrade,
+    pub(super) client: Line,
     pub(super) path: Box<str>,
     pub(super) subscription: Subscription,
     /// The table by whose rules it came in.
@@ -92,8 +91,15 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
         subscription,
         path,
     };
-    let reason = match Box::pin(socket::socket(client, &endpoint)).await {
+    let reason = match Box::pin(Socket::open(client, &endpoint)).await {
         Ok(mut socket) => {
+            if let Socket::Events(stream) = &mut socket {
+                let offset = live.track.get().since;
+                stream.begin(Position {
+                    offset,
+                    ..sessions.feed.head()
+                });
+            }
             debug!(endpoint = %endpoint.name, session = %place.listed().session, address = %peer.address, "Session opened");
             let reason = live.serve(&mut socket).await;
             // Boxed: an open session holds no room for its end.
@@ -259,7 +265,7 @@ impl Live {
             return Err(CloseReason::TooSlow);
         }
         // Whoever still has something to read has not come to the ping yet.
-        let must_answer = self.work.has_room() && self.outgoing.is_empty();
+        let must_answer = socket.hears() && self.work.has_room() && self.outgoing.is_empty();
         let due = self.deadlines.due(now, must_answer);
         // The pong may be there already.
         if due == Err(CloseReason::NoPong)
@@ -463,7 +469,7 @@ async fn read(reading: &mut Option<BoxFuture<'static, Page>>) -> Page {
 /// Waits for what happens next on a socket.
 async fn turn(socket: &mut Socket, outgoing: &mut Outgoing, reading: bool) -> Turn {
     poll_fn(|cx| {
-        if reading && let Poll::Ready(message) = socket.poll_next_unpin(cx) {
+        if reading && let Poll::Ready(message) = socket.poll_next(cx) {
             return Poll::Ready(Turn::Read(message));
         }
         if outgoing.is_empty() {

@@ -1,4 +1,4 @@
-//! One client WebSocket from handshake to close.
+//! One client, on a WebSocket or an event stream, from handshake to close.
 //!
 //! The service hands over a handshake on an endpoint's path; [`Sessions::open`]
 //! decides who it is and on which leg it stands. On the app leg the socket is
@@ -10,6 +10,7 @@ mod caller;
 mod close;
 mod deadlines;
 mod desk;
+pub mod events;
 mod gather;
 mod handshake;
 mod identify;

@@ -10,7 +10,8 @@ use tracing::debug;
 use super::{
     Sessions,
     desk::Desk,
-    handshake,
+    events,
+    handshake::{self, Way},
     identify::{Known, Who},
     live::{self, Subscription},
     origin,
@@ -35,6 +36,8 @@ use crate::{
 pub enum Opened {
     /// This answer: a 101 with a session behind it, or a refusal.
     Answered(Response<Body>),
+    /// The app serves it: pass the request on.
+    Forward(Request<Incoming>),
     /// The app leg: pass the handshake on, and hold the place as long as the
     /// relay lasts.
     Relay(Request<Incoming>, Box<Held>),
@@ -69,13 +72,19 @@ impl Sessions {
         match (leg, known) {
             (Leg::Feed, Some(known)) => {
                 let protocol = known.subprotocol.clone();
+                let shared = origin::shared(&endpoint.origins, &head.headers, known.by_cookie);
                 let opened = self
                     .open_feed(table, (endpoint.clone(), params), &mut head, (known, peer))
                     .await;
-                Opened::Answered(opened.unwrap_or_else(|refusal| {
+                let mut response = opened.unwrap_or_else(|refusal| {
                     self.refuse(&endpoint, &mut head, (peer, protocol), &refusal)
-                }))
+                });
+                if Way::of(&head) == Way::Events {
+                    events::share(&mut response, shared);
+                }
+                Opened::Answered(response)
             }
+            _ if Way::of(&head) == Way::Events => Opened::Forward(Request::from_parts(head, body)),
             _ => self.open_app(&endpoint, user, Request::from_parts(head, body), peer),
         }
     }
@@ -111,10 +120,9 @@ impl Sessions {
         head: &mut Parts,
         (known, peer): (Known, &Arc<Peer>),
     ) -> Result<Response<Body>, Refusal> {
-        if !origin::is_allowed(&endpoint.origins, &head.headers, known.by_cookie) {
-            return Err(Refusal::Origin);
-        }
-        let mut response = handshake::switch(head).map_err(Refusal::Handshake)?;
+        let way = Way::of(head);
+        check_origin(way, &endpoint, head, known.by_cookie)?;
+        let mut response = way.accept(head).map_err(Refusal::Handshake)?;
         let Known {
             who,
             caller,
@@ -156,7 +164,7 @@ impl Sessions {
         topics.extend_from_slice(&subscriber.topics);
         place.opened();
         let session = live::Start {
-            client: handshake::upgrade(head),
+            client: way.line(head, &mut response, place.listed().session),
             path: head.uri.path().into(),
             subscription: Subscription::new(self.clone(), subscriber, caller),
             table: table.clone(),
@@ -210,6 +218,18 @@ impl Known {
             Who::Nobody | Who::Unproven(_) | Who::Unknown(_) => None,
         }
     }
+}
+
+fn check_origin(
+    way: Way,
+    endpoint: &Endpoint,
+    head: &Parts,
+    by_cookie: bool,
+) -> Result<(), Refusal> {
+    let (origins, headers) = (&endpoint.origins, &head.headers);
+    let hides = way == Way::Events && origin::hides(origins, headers);
+    let allowed = !hides && origin::is_allowed(origins, headers, by_cookie);
+    allowed.then_some(()).ok_or(Refusal::Origin)
 }
 
 fn admit(endpoint: &Endpoint, who: Who, table: &RouteTable) -> Result<Option<Identity>, Refusal> {

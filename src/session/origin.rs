@@ -44,6 +44,26 @@ pub(super) fn is_allowed(origins: &Origins, headers: &HeaderMap, by_cookie: bool
     }
 }
 
+/// The page's origin, if a page from there may read what it asked for.
+pub(super) fn shared(
+    origins: &Origins,
+    headers: &HeaderMap,
+    by_cookie: bool,
+) -> Option<HeaderValue> {
+    let origin = headers.get(ORIGIN)?.clone();
+    is_allowed(origins, headers, by_cookie).then_some(origin)
+}
+
+/// Whether a foreign page asks without saying which: it could not read the answer, but
+/// would open a session with its visitor's cookies. Browsers name the origin of
+/// each WebSocket, but of a plain GET only where its answer is to be read elsewhere.
+pub(super) fn hides(origins: &Origins, headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    *origins != Origins::Any
+        && !headers.contains_key(ORIGIN)
+        && matches!(site, Some(b"cross-site" | b"same-site"))
+}
+
 fn is_own(origin: &str, headers: &HeaderMap) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else {
         return false;
@@ -84,6 +104,21 @@ mod tests {
         assert!(!allowed(&Origins::Auto, "null", true));
         assert!(!allowed(&Origins::Auto, "http://app.example:8080", true));
         assert!(allowed(&Origins::Auto, "https://evil.example", false));
+    }
+
+    #[test]
+    fn a_foreign_page_cannot_hide() {
+        let hidden = |site: &'static str, origins: Origins| {
+            let mut headers = HeaderMap::new();
+            headers.insert("sec-fetch-site", HeaderValue::from_static(site));
+            hides(&origins, &headers)
+        };
+        assert!(hidden("cross-site", Origins::Auto));
+        assert!(hidden("same-site", Origins::Only(Vec::new())));
+        assert!(!hidden("same-origin", Origins::Auto));
+        assert!(!hidden("none", Origins::Auto));
+        assert!(!hidden("cross-site", Origins::Any));
+        assert!(!hides(&Origins::Auto, &HeaderMap::new()));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use futures_util::{SinkExt, future::BoxFuture};
+use futures_util::future::BoxFuture;
 use tokio::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
@@ -167,18 +167,18 @@ impl Outgoing {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         while !self.frames.is_empty() {
-            ready!(socket.poll_ready_unpin(cx))?;
+            ready!(socket.poll_ready(cx))?;
             if let Some(Frame { message, entry }) = self.frames.pop_front() {
                 self.written += u64::from(message.is_text());
                 self.unflushed = true;
                 self.moved = Instant::now();
                 self.entries -= usize::from(entry.is_some());
                 self.given = entry.unwrap_or(self.given);
-                socket.start_send_unpin(message)?;
+                socket.send(message, entry)?;
             }
         }
         if self.unflushed {
-            ready!(socket.poll_flush_unpin(cx))?;
+            ready!(socket.poll_flush(cx))?;
             self.unflushed = false;
         }
         self.replies = 0;

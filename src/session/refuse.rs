@@ -7,7 +7,13 @@ use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER, request::Part
 use hyper::upgrade::OnUpgrade;
 use tracing::{debug, info};
 
-use super::{CloseReason, Sessions, handshake, outgoing::Outgoing, permit::Denied, socket};
+use super::{
+    CloseReason, Sessions, events,
+    handshake::{self, Way},
+    outgoing::Outgoing,
+    permit::Denied,
+    socket::{self, Line, Socket},
+};
 use crate::{
     event::Offset,
     metrics::Because,
@@ -39,6 +45,16 @@ impl Refusal {
             Self::NotPermitted(_) => "not_permitted",
             Self::Unknown(_) => "app_unavailable",
             Self::Full(limit) => limit,
+        }
+    }
+
+    /// What says it where there is no close code.
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NoToken(_) | Self::BadToken(_) => StatusCode::UNAUTHORIZED,
+            Self::Origin | Self::NotPermitted(_) => StatusCode::FORBIDDEN,
+            Self::Handshake(_) => StatusCode::BAD_REQUEST,
+            Self::Unknown(_) | Self::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -77,6 +93,7 @@ impl Sessions {
         let reason = refusal.metric();
         Because::count(&self.metrics.sessions_refused, &endpoint.name, reason);
         info!(endpoint = %endpoint.name, reason, detail = refusal.detail(), address = %peer.address, "Session refused");
+        let way = Way::of(head);
         let how = match refusal {
             Refusal::NoToken(_) => &endpoint.refuse.no_token,
             Refusal::BadToken(_) => &endpoint.refuse.bad_token,
@@ -84,11 +101,17 @@ impl Sessions {
             Refusal::Origin => {
                 return reply::text(StatusCode::FORBIDDEN, "This origin is not allowed.\n");
             }
+            Refusal::Full(_) | Refusal::Unknown(_) if way == Way::Events => {
+                return events::come_back();
+            }
             Refusal::Full(_) | Refusal::Unknown(_) => return busy(),
             Refusal::Handshake(_) => return handshake::not_websocket(head),
         };
         match how {
             Refuse::Http(status) => reply::text(*status, ""),
+            Refuse::Close { reason, .. } if way == Way::Events => {
+                reply::text(refusal.status(), format!("{reason}\n"))
+            }
             Refuse::Close { code, reason } => {
                 let Ok(mut response) = handshake::switch(head) else {
                     return handshake::not_websocket(head);
@@ -122,7 +145,7 @@ async fn turn_away(
     reason: CloseReason,
     peer: Arc<Peer>,
 ) {
-    match socket::socket(client, &endpoint).await {
+    match Socket::open(Line::WebSocket(client), &endpoint).await {
         Ok(socket) => socket::say_goodbye(socket, Outgoing::new(Offset::ZERO), &reason).await,
         Err(error) => debug!(%error, address = %peer.address, "Refused client gone"),
     }

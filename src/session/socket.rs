@@ -1,9 +1,13 @@
-//! A client's socket: made of an upgraded connection with the endpoint's limits,
-//! and left with a goodbye that arrives.
+//! A client's socket: made of an upgraded connection with the endpoint's limits, or an
+//! event stream, which only speaks; and left with a goodbye that arrives.
 
-use std::io;
+use std::{
+    future::poll_fn,
+    io,
+    task::{Context, Poll},
+};
 
-use futures_util::{StreamExt, stream::FusedStream};
+use futures_util::{SinkExt, StreamExt, stream::FusedStream};
 use hyper::upgrade::OnUpgrade;
 use tokio::{
     io::AsyncWriteExt,
@@ -12,13 +16,13 @@ use tokio::{
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Error,
+        Error, Message,
         protocol::{Role, WebSocketConfig},
     },
 };
 
-use super::{CloseReason, outgoing::Outgoing};
-use crate::{routes::Endpoint, upstream::Stream, wire::Wire};
+use super::{CloseReason, events::EventStream, outgoing::Outgoing};
+use crate::{event::Offset, routes::Endpoint, upstream::Stream, wire::Wire};
 
 /// What is read at a time: zeroed at each read and kept by each idle session. A
 /// frame that is longer gets the room it needs.
@@ -28,11 +32,85 @@ const WRITE: usize = 4 * 1024;
 /// How long a client may take to read the last frames and to answer the close frame.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// A client's socket.
-pub(super) type Socket = WebSocketStream<Stream>;
+/// What a socket is made of.
+#[derive(Debug)]
+pub(super) enum Line {
+    /// A connection, as soon as the 101 is written.
+    WebSocket(OnUpgrade),
+    /// The body of a response.
+    Events(EventStream),
+}
 
-/// Makes a WebSocket of an upgraded connection, with the endpoint's limits.
-pub(super) async fn socket(client: OnUpgrade, endpoint: &Endpoint) -> io::Result<Socket> {
+/// A client's socket.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it stands in the session's task, where most are the large ones"
+)]
+pub(super) enum Socket {
+    WebSocket(WebSocketStream<Stream>),
+    Events(EventStream),
+}
+
+impl Socket {
+    /// Opens a line, with the endpoint's limits.
+    pub(super) async fn open(line: Line, endpoint: &Endpoint) -> io::Result<Self> {
+        match line {
+            Line::WebSocket(client) => Ok(Self::WebSocket(web_socket(client, endpoint).await?)),
+            Line::Events(stream) => Ok(Self::Events(stream)),
+        }
+    }
+
+    /// Whether the client can say anything, and so answer a ping.
+    pub(super) fn hears(&self) -> bool {
+        matches!(self, Self::WebSocket(_))
+    }
+
+    /// What the client says next; nothing, once it is gone.
+    pub(super) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Message, Error>>> {
+        match self {
+            Self::WebSocket(socket) => socket.poll_next_unpin(cx),
+            Self::Events(stream) => stream.poll_gone(cx).map(|()| None),
+        }
+    }
+
+    /// As [`Self::poll_next`].
+    pub(super) async fn next(&mut self) -> Option<Result<Message, Error>> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Waits until a message can be sent.
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        match self {
+            Self::WebSocket(socket) => socket.poll_ready_unpin(cx),
+            Self::Events(stream) => stream.poll_ready(cx),
+        }
+    }
+
+    /// Sends a message: the frame of an entry, if it is one.
+    pub(super) fn send(&mut self, message: Message, entry: Option<Offset>) -> Result<(), Error> {
+        match self {
+            Self::WebSocket(socket) => socket.start_send_unpin(message),
+            Self::Events(stream) => {
+                stream.send(&message, entry);
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until the client's connection has taken all that was sent.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        match self {
+            Self::WebSocket(socket) => socket.poll_flush_unpin(cx),
+            Self::Events(stream) => stream.poll_flush(cx),
+        }
+    }
+}
+
+/// Makes a WebSocket of an upgraded connection.
+async fn web_socket(client: OnUpgrade, endpoint: &Endpoint) -> io::Result<WebSocketStream<Stream>> {
     let (stream, early) = Wire::upgraded(client).await?;
     let limits = &endpoint.limits;
     let config = WebSocketConfig::default()
@@ -50,9 +128,7 @@ pub(super) async fn socket(client: OnUpgrade, endpoint: &Endpoint) -> io::Result
 /// Tungstenite refuses to queue more than this; a single frame of an event must fit.
 const MAX_WRITE_BUFFER: usize = 16 * 1024 * 1024;
 
-/// Sends the last frames and the close frame, and reads on until the client has
-/// answered, so that what it still sends does not reset the connection before it
-/// has read why.
+/// Sends the last frames and why it ends.
 pub(super) async fn say_goodbye(mut socket: Socket, mut last: Outgoing, reason: &CloseReason) {
     if *reason == CloseReason::ClientGone || *reason == CloseReason::TooSlow {
         return;
@@ -60,17 +136,31 @@ pub(super) async fn say_goodbye(mut socket: Socket, mut last: Outgoing, reason: 
     let goodbye = async {
         if *reason != CloseReason::ClientClosed {
             last.write(&mut socket).await?;
-            socket.close(Some(reason.frame())).await?;
         }
-        if socket.is_terminated() {
-            // After a fault tungstenite reads no more.
-            let stream = socket.get_mut();
-            stream.shutdown().await?;
-            tokio::io::copy(stream, &mut tokio::io::sink()).await?;
+        match socket {
+            Socket::WebSocket(socket) => close(socket, reason).await,
+            Socket::Events(stream) => {
+                stream.close(reason);
+                poll_fn(|cx| stream.poll_flush(cx)).await
+            }
         }
-        while socket.next().await.is_some_and(|message| message.is_ok()) {}
-        Ok::<_, Error>(())
     };
     // Whoever does not answer is gone; there is nobody left to tell.
     drop(timeout(GOODBYE, goodbye).await);
+}
+
+/// Sends the close frame, and reads on until the client has answered, so that what it
+/// still sends does not reset the connection before it has read why.
+async fn close(mut socket: WebSocketStream<Stream>, reason: &CloseReason) -> Result<(), Error> {
+    if *reason != CloseReason::ClientClosed {
+        socket.close(Some(reason.frame())).await?;
+    }
+    if socket.is_terminated() {
+        // After a fault tungstenite reads no more.
+        let stream = socket.get_mut();
+        stream.shutdown().await?;
+        tokio::io::copy(stream, &mut tokio::io::sink()).await?;
+    }
+    while socket.next().await.is_some_and(|message| message.is_ok()) {}
+    Ok(())
 }

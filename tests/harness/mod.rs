@@ -14,6 +14,7 @@
 
 mod app;
 pub mod apps;
+mod events;
 mod log;
 mod outrigger;
 pub mod plain;
@@ -26,10 +27,13 @@ mod wire;
 use std::{future::Future, time::Duration};
 
 pub use app::{App, Responder};
+pub use events::{Events, Said, ask_events};
 pub use log::Log;
 pub use outrigger::Outrigger;
 pub use redis::Redis;
-pub use sign::{jwt, jwt_with_header, now, post_event, webhook_headers, webhook_signature};
+pub use sign::{
+    jwt, jwt_with_header, now, post_event, post_text, webhook_headers, webhook_signature,
+};
 pub use socket::{Closed, Socket, handshake};
 pub use stage::{HOOK_SECRET, Stage, TOKEN_SECRET, answer, as_user, ok, preamble, token, token_of};
 pub use wire::{Client, Connection, End, Message};

@@ -55,7 +55,11 @@ pub fn webhook_headers(secret: &str, id: &str, body: &[u8]) -> String {
 
 /// Posts a body to the webhook, signed now.
 pub async fn post_event(addr: SocketAddr, secret: &str, id: &str, body: &Value) -> Message {
-    let body = body.to_string();
+    post_text(addr, secret, id, &body.to_string()).await
+}
+
+/// Posts a body as it is, signed now.
+pub async fn post_text(addr: SocketAddr, secret: &str, id: &str, body: &str) -> Message {
     let headers = webhook_headers(secret, id, body.as_bytes());
     let mut client = Client::connect(addr).await;
     let length = body.len();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
-use super::{App, Closed, Message, Outrigger, Socket, jwt, post_event};
+use super::{App, Closed, Events, Message, Outrigger, Socket, jwt, post_event};
 
 /// What tokens are signed with.
 pub const TOKEN_SECRET: &str = "the-tests-own-token-secret-of-a-good-length";
@@ -52,6 +52,14 @@ impl Stage {
     /// It is refused.
     pub async fn open(&self, path: &str, user: u64) -> Socket {
         Socket::open(self.outrigger.addr(), &as_user(path, user)).await
+    }
+
+    /// Opens an event stream as a user, the token in the query.
+    ///
+    /// # Panics
+    /// It is refused.
+    pub async fn events(&self, path: &str, user: u64) -> Events {
+        Events::open(self.outrigger.addr(), &as_user(path, user), &[]).await
     }
 
     /// Asks for a socket.

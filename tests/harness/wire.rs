@@ -451,6 +451,25 @@ impl Connection {
         }
     }
 
+    /// Reads the body that belongs to the head of a response.
+    pub async fn body_of(&mut self, mut head: Message) -> Message {
+        within("a body", self.body(&mut head, true)).await;
+        head
+    }
+
+    /// Reads the next chunk of a chunked body; `None` at its end.
+    ///
+    /// # Panics
+    /// The connection ends before the last chunk.
+    pub async fn chunk(&mut self) -> Option<Vec<u8>> {
+        let line = self.read_until(b"\r\n").await;
+        let size = String::from_utf8_lossy(&line);
+        let size = usize::from_str_radix(size.trim(), 16).unwrap();
+        let mut chunk = self.read(size + 2).await;
+        chunk.truncate(size);
+        (size > 0).then_some(chunk)
+    }
+
     async fn chunked(&mut self, message: &mut Message) -> Option<()> {
         loop {
             let line = self.line().await?;

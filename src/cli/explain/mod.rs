@@ -153,7 +153,7 @@ fn forward(table: &RouteTable, head: &Parts) -> Lines {
     let as_socket = table.find(head.uri.path(), true);
     if let Route::Session(endpoint, _) = as_socket {
         let text = format!(
-            "a handshake (GET) on this path is endpoint {}",
+            "a handshake on this path, or a GET that accepts text/event-stream, is endpoint {}",
             endpoint.name
         );
         lines.push(("socket", text));
