@@ -207,6 +207,20 @@ metrics! {
     dispatch_seconds: Histogram = seconds(), "Seconds from an event's acceptance to its being handed to all sessions";
     /// Events the feed remembers.
     feed_events: Gauge = Gauge::default(), "Events the feed remembers";
+    /// How long a group of events took to be safe on the disk.
+    feed_sync_seconds: Histogram = seconds(), "Seconds that the feed's disk took to write and sync a group of events";
+    /// How many events were made safe together.
+    feed_group_events: Histogram = amounts(), "Events that the feed's disk wrote and synced together";
+    /// Groups that the disk did not take.
+    feed_write_failures: Family<Ended, Counter> = Family::default(), "Writes that the feed's disk did not take, by reason";
+    /// Files of the feed.
+    feed_disk_bytes: Gauge = Gauge::default(), "Bytes of the feed on the disk";
+    /// Writes that a crash had cut off.
+    feed_torn_tails: Counter = Counter::default(), "Writes to the feed's disk found cut off at the start";
+    /// Reads before the window.
+    feed_reads: Family<Ended, Counter> = Family::default(), "Reads of what is no longer in memory from where the feed is kept, by result";
+    /// History that was lost.
+    feed_epoch_changes: Family<Ended, Counter> = Family::default(), "Times the feed had lost history and began a new epoch, by reason";
     /// Attempts to change the routing.
     reloads: Family<Ended, Counter> = Family::default(), "Reloads of the config, by result";
     /// Whether the file on disk is not what runs.
@@ -250,4 +264,9 @@ impl Metrics {
 /// From 100 microseconds to a good 13 seconds, each bucket twice the last.
 fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.0001, 2.0, 18))
+}
+
+/// From 1 to 32,768, each bucket twice the last.
+fn amounts() -> Histogram {
+    Histogram::new(exponential_buckets(1.0, 2.0, 16))
 }

@@ -72,9 +72,13 @@ pub(super) async fn in_phases(stop: &Stop, feed: &Feed, readiness: &Readiness, e
     feed.close();
     ends.cut.cancel();
     ends.background.close();
-    timeout_at(Instant::now() + LAST_MOMENT, ends.background.wait())
-        .await
-        .unwrap_or_default();
+    let all = async {
+        ends.background.wait().await;
+        feed.ended().await;
+    };
+    if timeout(LAST_MOMENT, all).await.is_err() {
+        warn!("Stopping: not everything in the background has ended in time");
+    }
     readiness.enter(Phase::Stopped);
     info!("Stopped");
 }

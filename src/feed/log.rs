@@ -16,7 +16,7 @@ use super::{
     disk::Disk,
     redis::Stream,
     store::Store,
-    window::{Bounds, Window, cost},
+    window::{Amount, Bounds, Window, cost},
 };
 use crate::{
     event::{Entry, Event, EventId, Offset, Position},
@@ -58,7 +58,7 @@ impl Feed {
         let recent = Recent::new(&settings, metrics);
         let store = match &settings.kept {
             Kept::Memory => Store::None,
-            Kept::Disk(_) => Store::Disk(Disk::open(&settings, recent.clone())?),
+            Kept::Disk(place) => Store::Disk(Disk::open(place, &settings, recent.clone())?),
             Kept::Redis(_) => Store::Redis(Stream::open(&settings, recent.clone())),
         };
         Ok(Self::with(settings, recent, store))
@@ -95,7 +95,7 @@ impl Feed {
             });
         }
         match &self.store {
-            Store::None => self.recent.append(&self.settings, batch.events),
+            Store::None => self.recent.append(batch.events),
             store => store.append(batch).await,
         }
     }
@@ -114,6 +114,12 @@ impl Feed {
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.store.close();
+    }
+
+    /// Waits, once it is closed, until all that was taken is safe and its store is free
+    /// for another process.
+    pub async fn ended(&self) {
+        self.store.ended().await;
     }
 
     /// Forgets what is older than the feed keeps.
@@ -148,7 +154,7 @@ impl Feed {
     /// At most `limit` entries that stand after `cursor`, if memory can tell: otherwise
     /// [`Self::after`] has to be waited for.
     pub fn recent(&self, cursor: Offset, limit: usize) -> Option<Page> {
-        match self.recent.lock().after(cursor, limit) {
+        match self.recent.after(cursor, limit) {
             Page::Lost { .. } if self.store.is_some() => None,
             page => Some(page),
         }
@@ -214,13 +220,13 @@ impl Recent {
         })
     }
 
-    fn append(
-        &self,
-        settings: &Settings,
-        events: Vec<Event>,
-    ) -> Result<Vec<Appended>, Unavailable> {
+    fn append(&self, events: Vec<Event>) -> Result<Vec<Appended>, Unavailable> {
         let mut window = self.lock();
-        check_room(&window, settings, &events)?;
+        let amount = Amount {
+            events: events.len(),
+            bytes: events.iter().map(cost).sum(),
+        };
+        window.check_room(self.bounds, amount)?;
         let accepted = Instant::now();
         let take = |event: Event| {
             if let Some(offset) = window.place(&event.id) {
@@ -255,6 +261,37 @@ impl Recent {
         self.head.send_replace(at.offset);
     }
 
+    /// Begins with the newest of what a store had: these entries, which stand after a
+    /// floor and were handed out in an earlier life. What follows stands after `begin`.
+    pub(super) fn restore(&self, floor: Position, entries: Vec<Arc<Entry>>, begin: Offset) {
+        let mut window = self.lock();
+        window.begin(floor.offset);
+        self.epoch.store(floor.epoch, Ordering::Release);
+        entries.into_iter().for_each(|entry| window.push(entry));
+        window.skip_to(begin);
+        self.show(&mut window);
+    }
+
+    /// What stands after a cursor, if all of that is here.
+    pub(super) fn after(&self, cursor: Offset, limit: usize) -> Page {
+        self.lock().after(cursor, limit)
+    }
+
+    /// Where the entry of an id stands, if it is here.
+    pub(super) fn place(&self, id: &EventId) -> Option<Offset> {
+        self.lock().place(id)
+    }
+
+    /// Everything up to here has been handed out.
+    pub(super) fn handed_out(&self) -> Offset {
+        self.lock().handed_out()
+    }
+
+    /// Refuses what would push out entries that nobody has seen yet.
+    pub(super) fn check_room(&self, amount: Amount) -> Result<(), Unavailable> {
+        self.lock().check_room(self.bounds, amount)
+    }
+
     /// Where an offset stands, in the epoch of now.
     pub(super) fn position(&self, offset: Offset) -> Position {
         Position {
@@ -284,18 +321,6 @@ impl Recent {
     pub(super) fn lock(&self) -> MutexGuard<'_, Window> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Refuses what would push out entries that nobody has seen yet.
-fn check_room(window: &Window, settings: &Settings, events: &[Event]) -> Result<(), Unavailable> {
-    let waiting = window.waiting();
-    let bytes: usize = events.iter().map(cost).sum();
-    let fits = waiting.events + events.len() <= settings.max_events
-        && (waiting.bytes == 0 || waiting.bytes + bytes <= settings.max_bytes);
-    fits.then_some(()).ok_or(Unavailable {
-        reason: "more comes in than can be handed out",
-        retry_after: Duration::from_secs(1),
-    })
 }
 
 #[cfg(test)]

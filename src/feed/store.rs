@@ -71,4 +71,12 @@ impl Store {
             Self::Redis(stream) => stream.close(),
         }
     }
+
+    /// Waits, once it is closed, until nothing is to be done any more.
+    pub(super) async fn ended(&self) {
+        match self {
+            Self::None | Self::Redis(_) => {}
+            Self::Disk(disk) => disk.ended().await,
+        }
+    }
 }

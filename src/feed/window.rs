@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::Page;
+use super::{Page, Unavailable};
 use crate::event::{Entry, Event, EventId, Offset};
 
 /// What an entry costs besides its payload, roughly: the struct, its topics, its id.
@@ -107,9 +107,26 @@ impl Window {
         Page::Entries { entries, reached }
     }
 
-    /// What has not been handed out.
-    pub(super) fn waiting(&self) -> Amount {
-        self.waiting
+    /// Refuses what would push out entries that have not been handed out.
+    pub(super) fn check_room(&self, bounds: Bounds, more: Amount) -> Result<(), Unavailable> {
+        let waiting = self.waiting;
+        let fits = waiting.events + more.events <= bounds.events
+            && (waiting.bytes == 0 || waiting.bytes + more.bytes <= bounds.bytes);
+        fits.then_some(()).ok_or(Unavailable {
+            reason: "more comes in than can be handed out",
+            retry_after: Duration::from_secs(1),
+        })
+    }
+
+    /// Up to here entries have been handed out.
+    pub(super) fn handed_out(&self) -> Offset {
+        self.handed_out
+    }
+
+    /// Everything here has been handed out, and what comes stands after this.
+    pub(super) fn skip_to(&mut self, begin: Offset) {
+        self.hand_out(begin);
+        self.head = self.head.max(begin);
     }
 
     pub(super) fn hand_out(&mut self, offset: Offset) {
