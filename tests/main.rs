@@ -17,6 +17,7 @@ mod cli;
 mod config;
 mod demo;
 mod docs;
+mod durability;
 mod event_streams;
 mod examples;
 mod exchange;

@@ -6,6 +6,7 @@
 //! `benches/run`; `docs/performance.md` says what the figures mean.
 
 mod http;
+mod ingest;
 mod origin;
 mod raw;
 mod server;
@@ -21,7 +22,7 @@ use table::{Table, median};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-const USAGE: &str = "usage: benches/run [forward] [fanout] [memory] [--quick]";
+const USAGE: &str = "usage: benches/run [forward] [fanout] [memory] [ingest] [--quick]";
 
 fn main() -> ExitCode {
     // `cargo bench` adds a word of its own.
@@ -52,7 +53,7 @@ fn run(words: &[String]) -> Result<(), Failure> {
         .collect();
     if parts
         .iter()
-        .any(|part| !["forward", "fanout", "memory"].contains(part))
+        .any(|part| !["forward", "fanout", "memory", "ingest"].contains(part))
     {
         return Err(USAGE.into());
     }
@@ -67,6 +68,9 @@ fn run(words: &[String]) -> Result<(), Failure> {
     }
     if wants("memory") {
         memory()?;
+    }
+    if wants("ingest") {
+        ingest::run(rounds.min(3))?;
     }
     Ok(())
 }

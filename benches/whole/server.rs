@@ -70,12 +70,22 @@ impl Server {
             .transpose()
     }
 
+    /// Outrigger without an app, with the feed in a place.
+    pub(crate) fn ingest(name: &'static str, feed: &str) -> Result<Self, Failure> {
+        Self::build_with(name, env!("CARGO_BIN_EXE_outrigger"), 0, feed)
+    }
+
     fn build(name: &'static str, path: &str, app: u16) -> Result<Self, Failure> {
+        Self::build_with(name, path, app, "")
+    }
+
+    fn build_with(name: &'static str, path: &str, app: u16, tables: &str) -> Result<Self, Failure> {
         let port = free_port()?;
         let files = Files::new(port)?;
         let config = files.0.join("outrigger.toml");
         let app = if app == 0 { NOWHERE } else { app };
-        fs::write(&config, outrigger_config(port, app))?;
+        let text = format!("{}\n{tables}", outrigger_config(port, app));
+        fs::write(&config, text)?;
         let mut command = Command::new(path);
         command.arg("run").arg("--config").arg(&config);
         command.env("JWT_SECRET", signing::JWT_SECRET);

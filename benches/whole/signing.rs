@@ -31,7 +31,20 @@ pub(crate) fn token(n: usize) -> String {
 pub(crate) fn webhook(n: usize) -> Vec<u8> {
     let text = "x".repeat(128);
     let body = format!(r#"{{"type":"news","topics":["news"],"data":{{"n":{n},"text":"{text}"}}}}"#);
-    let (id, time) = (format!("event-{n}"), now());
+    post(&format!("event-{n}"), &body)
+}
+
+/// A body of so many events of some 300 bytes, which get their ids from the webhook's.
+pub(crate) fn events(count: usize) -> String {
+    let text = "x".repeat(240);
+    let event = format!(r#"{{"type":"news","topics":["news"],"data":{{"text":"{text}"}}}}"#);
+    let events = vec![event; count].join(",");
+    format!(r#"{{"events":[{events}]}}"#)
+}
+
+/// A whole POST of a body under an id.
+pub(crate) fn post(id: &str, body: &str) -> Vec<u8> {
+    let time = now();
     let key = Key::new(HMAC_SHA256, WEBHOOK_SECRET.as_bytes());
     let signature = STANDARD.encode(sign(&key, format!("{id}.{time}.{body}").as_bytes()));
     let length = body.len();

@@ -33,9 +33,24 @@ impl Outrigger {
 
     /// As [`Self::start`], with environment variables and more arguments.
     pub async fn start_with(config: &str, env: &[(&str, &str)], args: &[&str]) -> Self {
+        Self::ready(TempDir::new().unwrap(), config, |dir| spawn(dir, env, args)).await
+    }
+
+    /// As [`Self::start`], by a shell script that ends in `exec "$0" "$@"`: with limits
+    /// or mounts of its own.
+    pub async fn start_in(script: &str, config: &str) -> Self {
         let dir = TempDir::new().unwrap();
+        Self::ready(dir, config, |dir| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script, env!("CARGO_BIN_EXE_outrigger")]);
+            run(command, dir, &[], &[])
+        })
+        .await
+    }
+
+    async fn ready(dir: TempDir, config: &str, spawn: impl FnOnce(&Path) -> (Child, Log)) -> Self {
         write(&dir.path().join("outrigger.toml"), config);
-        let (child, log) = spawn(dir.path(), env, args);
+        let (child, log) = spawn(dir.path());
         let ready = |entry: &Value| entry["fields"]["message"] == "Ready";
         let Some(ready) = log.find("Ready", ready).await else {
             panic!("it ended instead of being ready\n{}", log.text());
@@ -156,7 +171,11 @@ impl Drop for Outrigger {
 }
 
 fn spawn(dir: &Path, env: &[(&str, &str)], args: &[&str]) -> (Child, Log) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
+    let command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
+    run(command, dir, env, args)
+}
+
+fn run(mut command: Command, dir: &Path, env: &[(&str, &str)], args: &[&str]) -> (Child, Log) {
     command
         .args(["run", "--config"])
         .arg(dir.join("outrigger.toml"))

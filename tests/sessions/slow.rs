@@ -77,6 +77,25 @@ async fn a_slow_reader_falls_behind_and_is_caught_up() {
     );
 }
 
+#[tokio::test]
+async fn what_memory_has_forgotten_a_slow_reader_gets_from_the_disk() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("feed").display().to_string();
+    let disk = format!("[feed.disk]\npath = {path:?}\nmemory = \"2MiB\"\n");
+    let app = App::answering(|_| ok("{}")).await;
+    let limits = "[endpoint.limits]\noutbox_frames = 4\n";
+    let stage = Stage::with(app, &disk, &endpoint(limits)).await;
+    let mut slow = slow_reader(&stage, 1).await;
+    let mut quick = stage.open("/ws/news", 2).await;
+    burst(&stage, &mut quick, 300).await;
+    for n in 0..300 {
+        let (_, payload) = frame(&mut slow).await;
+        let frame: Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!(frame["n"]["at"], n);
+    }
+    super::at_least(&stage, "outrigger_feed_reads_total{result=\"ok\"}", 1.0).await;
+}
+
 async fn forgetful(events: u32) -> Stage {
     let app = App::answering(|_| ok("{}")).await;
     let memory = format!("[feed.memory]\nmax_events = {events}\n");
