@@ -229,6 +229,8 @@ metrics! {
     config_generation: Gauge = Gauge::default(), "The generation of the running table";
     /// Attempts to read the app's event stream, and how it ended.
     sse_connects: Family<Ended, Counter> = Family::default(), "Attempts to read the app's event stream and its ends, by result";
+    /// What came on the app's event stream and was no event.
+    sse_rejected: Family<Ended, Counter> = Family::default(), "Events of the app's event stream that were skipped, by reason";
     /// Groups of the channel layer that are joined.
     channel_layer_groups: Gauge = Gauge::default(), "Groups of the channel layer that are joined";
     /// Joining and leaving groups.

@@ -19,6 +19,7 @@ use crate::{
     reply::{self, Body},
     routes::{FileStatus, Tables},
     session::Sessions,
+    source::sse,
 };
 
 pub use readiness::{Phase, Readiness};
@@ -40,6 +41,7 @@ pub struct Admin {
     tables: Tables,
     status: watch::Receiver<FileStatus>,
     sessions: Arc<Sessions>,
+    stream: sse::Current,
     readiness: Arc<Readiness>,
 }
 
@@ -48,7 +50,7 @@ impl Admin {
     pub fn new(
         metrics: Arc<Metrics>,
         (tables, status): (Tables, watch::Receiver<FileStatus>),
-        sessions: Arc<Sessions>,
+        (sessions, stream): (Arc<Sessions>, sse::Current),
         readiness: Arc<Readiness>,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -56,6 +58,7 @@ impl Admin {
             tables,
             status,
             sessions,
+            stream,
             readiness,
         })
     }
@@ -100,6 +103,7 @@ impl Admin {
             "/routes" => views::routes(&self.tables.borrow(), &self.status.borrow(), &self.metrics),
             "/presence" => views::presence(&self.sessions),
             "/channel_layer" => views::channel_layer(self.sessions.channel_layer().as_deref()),
+            "/sources" => views::sources(self.stream.borrow().as_deref()),
             "/sessions" => views::sessions(self.sessions.registry()),
             _ => reply::text(StatusCode::NOT_FOUND, "See / for what is here.\n"),
         }

@@ -16,6 +16,7 @@ use crate::{
     source::{
         channel_layer::{ChannelLayer, Layer},
         exchange::Skipped,
+        sse::Stream,
     },
 };
 
@@ -32,6 +33,7 @@ const INDEX: &str = "/live      200 while the process answers
 /metrics   counters for Prometheus (OpenMetrics text)
 /routes    the running table, and whether the file on disk is in force
 /channel_layer  the app's channel layer, if one is joined
+/sources   the app's own event stream, if one is read
 /sessions  open sessions, oldest first
 /presence  who is online, by key
 ";
@@ -200,4 +202,21 @@ fn seconds(time: SystemTime) -> u64 {
 
 fn pretty(value: &Value) -> Response<Body> {
     reply::json(StatusCode::OK, format!("{value:#}\n"))
+}
+
+pub(super) fn sources(stream: Option<&Stream>) -> Response<Body> {
+    let sse = stream.map(|stream| {
+        let status = stream.status();
+        json!({
+            "url": stream.url(),
+            "connected_since": status.connected.map(seconds),
+            "cursor": Some(status.cursor).filter(|cursor| !cursor.is_empty()),
+            "last_event": status.last_event.map(seconds),
+            "last_error": status.last_error.as_ref().map(|(_, error)| error),
+            "last_error_at": status.last_error.as_ref().map(|(at, _)| seconds(*at)),
+            "events": status.events,
+            "rejected": status.rejected,
+        })
+    });
+    pretty(&json!({ "sse": sse }))
 }

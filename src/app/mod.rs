@@ -203,7 +203,7 @@ impl App {
             let admin = Admin::new(
                 metrics,
                 (reloader.tables(), reloader.status()),
-                sessions,
+                (sessions, reloader.event_stream()),
                 readiness,
             );
             background.spawn(admin.run(listener, cut.clone(), background.clone()));

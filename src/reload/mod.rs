@@ -25,7 +25,7 @@ use crate::{
     routes::{Auth, FileStatus, Method, RouteTable, Swap, Tables},
     source::{
         channel_layer::{self, ChannelLayer},
-        sse,
+        sse::{self, Stream},
     },
     upstream::Upstream,
     wire::{Timeouts, Watchdog},
@@ -44,6 +44,7 @@ pub struct Reloader {
     tables: watch::Sender<Arc<RouteTable>>,
     door: watch::Sender<Door>,
     channel_layer: watch::Sender<Option<Arc<ChannelLayer>>>,
+    event_stream: watch::Sender<Option<Arc<Stream>>>,
     status: watch::Sender<FileStatus>,
     rooms: Rooms,
     state: Mutex<State>,
@@ -73,7 +74,7 @@ struct State {
     /// As at the start of the process, for what needs a restart.
     started: Arc<Settings>,
     jwks: Option<Running<jwks::Settings, Arc<Jwks>>>,
-    sse: Option<Running<sse::Settings, sse::Cursor>>,
+    sse: Option<Running<sse::Settings, Arc<Stream>>>,
     channel_layer: Option<Running<channel_layer::Settings, Arc<ChannelLayer>>>,
     /// Where steps put keys, if that is not the channel layer's.
     redis: Option<(Server, Arc<Redis>)>,
@@ -104,6 +105,8 @@ impl Reloader {
         let table = rooms.table(&started, None, &mut state);
         let layer = state.channel_layer.as_ref();
         let layer = layer.map(|running| running.handle.clone());
+        let stream = state.sse.as_ref();
+        let stream = stream.map(|running| running.handle.clone());
         rooms.metrics.config_generation.set(1);
         Ok(Arc::new(Self {
             path,
@@ -111,6 +114,7 @@ impl Reloader {
             tables: watch::Sender::new(Arc::new(table)),
             door: watch::Sender::new(door),
             channel_layer: watch::Sender::new(layer),
+            event_stream: watch::Sender::new(stream),
             status: watch::Sender::new(status),
             rooms,
             state: Mutex::new(state),
@@ -130,6 +134,11 @@ impl Reloader {
     /// What new connections meet.
     pub fn door(&self) -> watch::Receiver<Door> {
         self.door.subscribe()
+    }
+
+    /// The app's event stream of the moment.
+    pub fn event_stream(&self) -> sse::Current {
+        self.event_stream.subscribe()
     }
 
     /// The app's channel layer of the moment.
@@ -199,6 +208,9 @@ impl Reloader {
         let layer = state.channel_layer.as_ref();
         let layer = layer.map(|running| running.handle.clone());
         self.channel_layer.send_replace(layer);
+        let stream = state.sse.as_ref();
+        let stream = stream.map(|running| running.handle.clone());
+        self.event_stream.send_replace(stream);
         let moved = !Arc::ptr_eq(&old.app, &table.app);
         self.tables.send_replace(Arc::new(table));
         if moved {

@@ -8,7 +8,7 @@ use crate::{
     jwks::{self, Jwks},
     source::{
         channel_layer::{self, ChannelLayer},
-        sse,
+        sse::{self, Stream},
     },
     upstream::Upstream,
 };
@@ -57,7 +57,7 @@ impl Rooms {
     pub(super) fn follow_stream(
         &self,
         wanted: Option<&sse::Settings>,
-        running: &mut Option<Running<sse::Settings, sse::Cursor>>,
+        running: &mut Option<Running<sse::Settings, Arc<sse::Stream>>>,
     ) {
         if running.as_ref().map(|running| &running.settings) == wanted {
             return;
@@ -68,23 +68,16 @@ impl Rooms {
             .map(|running| (running.settings, running.handle));
         *running = wanted.map(|wanted| {
             let same = |(settings, _): &(sse::Settings, _)| wanted.same_stream(settings);
-            let cursor = old
-                .filter(same)
-                .map(|(_, cursor)| cursor)
-                .unwrap_or_default();
+            let stream = old.filter(same).map(|(_, stream)| stream);
+            let stream = stream.unwrap_or_else(|| Stream::new(wanted, self.metrics.clone()));
             let upstream = Upstream::new(wanted.upstream(), self.metrics.clone());
-            let source = sse::Source::new(
-                wanted.clone(),
-                cursor.clone(),
-                upstream,
-                self.feed.clone(),
-                self.metrics.clone(),
-            );
+            let source =
+                sse::Source::new(wanted.clone(), stream.clone(), upstream, self.feed.clone());
             let stop = self.hush.child_token();
             self.readers.spawn(source.run(stop.clone()));
             Running {
                 settings: wanted.clone(),
-                handle: cursor,
+                handle: stream,
                 _stop: stop.drop_guard(),
             }
         });

@@ -1,18 +1,25 @@
 //! The app's own event stream (`text/event-stream`) as a source.
 //!
 //! One task reads one stream for as long as the process runs, and connects again
-//! from where it was. The cursor moves only after the feed has taken what stood
-//! before it; while the feed takes nothing, nothing is read.
+//! from where it was. The cursor moves only with what stood before it: a durable feed
+//! keeps both in one step. While the feed takes nothing, nothing is read.
 
 pub mod parser;
+mod reading;
+mod stream;
 
 use std::{
     fmt,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
+use crate::{
+    event::Event,
+    feed::{Batch, Feed},
+    upstream::{self, Address, AppBody, RequestBody, SendError, Upstream},
+};
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Request, Response, StatusCode,
@@ -20,19 +27,12 @@ use http::{
 };
 use http_body::Body;
 use http_body_util::BodyExt;
-use serde_json::value::RawValue;
+use parser::{Parser, Said};
+use reading::Reading;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
 
-use super::wire::{self, Draft, Rejected};
-use crate::{
-    event::{Event, EventId},
-    feed::{Appended, Feed},
-    metrics::{Ended, Metrics, Taken},
-    upstream::{self, Address, AppBody, RequestBody, SendError, Upstream},
-};
-use parser::{Message, Parser, Said};
+pub use stream::{Current, Status, Stream};
 
 /// The pause after the first failure is at most so long; it doubles with each more.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -60,7 +60,14 @@ pub struct Settings {
 impl Settings {
     /// Whether both read the same stream, so that the one may go on where the other was.
     pub fn same_stream(&self, other: &Self) -> bool {
-        (&self.address, &self.path) == (&other.address, &other.path)
+        self.url() == other.url()
+    }
+
+    /// The stream's address and path. Its query may hold secrets, and say how much of
+    /// the stream is wanted; the ids in it are the same.
+    fn url(&self) -> String {
+        let path = self.path.split('?').next().unwrap_or_default();
+        format!("{}{path}", self.address)
     }
 
     /// The connection this stream wants: one, and as patient as `silence`. A server
@@ -95,71 +102,37 @@ enum Failure {
     Silent(Duration),
 }
 
-/// Why an event is skipped.
-#[derive(Debug, thiserror::Error)]
-enum Skipped {
-    #[error("it is larger than {} bytes", parser::MAX_SIZE)]
-    TooLarge,
-    #[error("its data is not JSON: {0}")]
-    NotJson(#[from] serde_json::Error),
-    #[error(transparent)]
-    Rejected(#[from] Rejected),
-}
-
-/// The id of the last event that the feed has taken; empty if there is none. Shared
-/// with whoever reads the stream next.
-#[derive(Clone, Debug, Default)]
-pub struct Cursor(Arc<Mutex<String>>);
-
-impl Cursor {
-    fn get(&self) -> String {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn set(&self, id: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = id;
-    }
-}
-
 /// The reader of one stream.
 #[derive(Debug)]
 pub struct Source {
     settings: Settings,
+    stream: Arc<Stream>,
     upstream: Arc<Upstream>,
     feed: Arc<Feed>,
-    metrics: Arc<Metrics>,
-    /// Where it is.
-    cursor: Cursor,
+    reading: Reading,
     /// What the server asked to wait before connecting again.
     retry: Duration,
     /// Failures in a row.
     failures: u32,
-    /// Makes ids for events that have none, different in each process.
-    unnamed: (u64, u64),
 }
 
 impl Source {
-    /// A reader from the cursor on; nothing is connected yet. The
-    /// upstream is made from [`Settings::upstream`].
+    /// A reader of a stream; nothing is connected yet. The upstream is made from
+    /// [`Settings::upstream`].
     pub fn new(
         settings: Settings,
-        cursor: Cursor,
+        stream: Arc<Stream>,
         upstream: Arc<Upstream>,
         feed: Arc<Feed>,
-        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             settings,
+            stream,
             upstream,
             feed,
-            metrics,
-            cursor,
+            reading: Reading::new(),
             retry: Duration::ZERO,
             failures: 0,
-            unnamed: (random(), 0),
         }
     }
 
@@ -168,23 +141,32 @@ impl Source {
         // Nothing is lost when it is cut off: the app still has what comes behind
         // the cursor.
         cancel.run_until_cancelled(self.read_forever()).await;
+        self.stream.left();
     }
 
     async fn read_forever(&mut self) {
         loop {
+            self.find_place().await;
             let failure = match self.connect().await {
                 Ok(response) => {
-                    info!(address = %self.settings.address, "Reading the app's event stream");
-                    self.count_end("opened");
+                    self.stream.opened();
                     self.read(response.into_body()).await
                 }
                 Err(failure) => failure,
             };
-            self.count_end(failure.word());
             let pause = self.pause(&failure);
-            warn!(address = %self.settings.address, error = %failure, ?pause, "The app's event stream is not read; trying again after a pause");
+            self.stream.ended(&failure, pause);
             sleep(pause).await;
         }
+    }
+
+    /// Begins where the feed says that the stream was read to, by this process or
+    /// another; else where this one was.
+    async fn find_place(&mut self) {
+        if let Some(kept) = self.feed.cursor(self.stream.name()).await {
+            self.stream.reached((*kept).to_owned());
+        }
+        self.reading.begin(&self.stream.cursor());
     }
 
     async fn connect(&self) -> Result<Response<AppBody>, Failure> {
@@ -219,7 +201,7 @@ impl Source {
         for (name, value) in &self.settings.headers {
             headers.insert(name, value.clone());
         }
-        let cursor = self.cursor.get();
+        let cursor = self.stream.cursor();
         if !cursor.is_empty() {
             let cursor = HeaderValue::from_bytes(cursor.as_bytes());
             headers.extend(cursor.ok().map(|cursor| (LAST_EVENT_ID, cursor)));
@@ -245,10 +227,10 @@ impl Source {
         }
     }
 
-    /// Puts events on the feed, however long that takes, then moves the cursor.
+    /// Puts events on the feed, however long that takes, and moves the cursor with the
+    /// last of them.
     async fn take(&mut self, said: Vec<Said>) {
-        let mut events = Vec::new();
-        let mut cursor = None;
+        let (mut events, mut cursor) = (Vec::new(), None);
         for said in said {
             // The server works: the next failure is the first.
             self.failures = 0;
@@ -256,71 +238,49 @@ impl Source {
                 Said::Retry(pause) => self.retry = pause.min(self.settings.max_backoff),
                 Said::Event(message) => {
                     cursor = message.id.clone().or(cursor);
-                    events.extend(self.read_message(message));
+                    match self.reading.read(message) {
+                        Some(Ok(event)) => events.push(event),
+                        Some(Err(why)) => self.stream.skipped(&why),
+                        None => {}
+                    }
                 }
             }
         }
-        for batch in events.chunks(self.feed.max_batch()) {
-            self.append(batch).await;
+        if self.reading.has_no_ids() && !events.is_empty() {
+            self.stream.has_no_ids();
+        }
+        self.append(events, cursor).await;
+    }
+
+    async fn append(&self, events: Vec<Event>, cursor: Option<String>) {
+        let mut batches = events.chunks(self.feed.max_batch()).peekable();
+        while let Some(batch) = batches.next() {
+            let is_last = batches.peek().is_none();
+            let cursor = cursor.as_deref().filter(|_| is_last);
+            self.append_batch(batch.to_vec(), cursor).await;
         }
         if let Some(cursor) = cursor {
-            self.cursor.set(cursor);
+            if events.is_empty() {
+                self.append_batch(events, Some(&cursor)).await;
+            }
+            self.stream.reached(cursor);
         }
     }
 
-    async fn append(&self, events: &[Event]) {
+    async fn append_batch(&self, events: Vec<Event>, cursor: Option<&str>) {
+        let cursor = cursor.map(|cursor| (self.stream.name().clone(), cursor.into()));
+        let batch = Batch { events, cursor };
         loop {
-            match self.feed.append(events.to_vec()).await {
+            match self.feed.append_batch(batch.clone()).await {
                 Ok(appended) => {
-                    return appended.iter().for_each(|appended| self.count(appended));
+                    return appended.iter().for_each(|one| self.stream.took(one));
                 }
                 Err(unavailable) => {
-                    self.count_event("unavailable");
-                    warn!(source = "sse", error = %unavailable, "Events wait for the feed");
+                    self.stream.waits(&unavailable);
                     sleep(unavailable.retry_after).await;
                 }
             }
         }
-    }
-
-    /// The event, unless there is none in it; what is wrong is counted and skipped.
-    fn read_message(&mut self, message: Message) -> Option<Event> {
-        if message.data.is_empty() && !message.too_large {
-            return None;
-        }
-        match self.event(message) {
-            Ok(event) => Some(event),
-            Err(reason) => {
-                self.count_event("rejected");
-                debug!(source = "sse", %reason, "Event rejected");
-                None
-            }
-        }
-    }
-
-    fn event(&mut self, message: Message) -> Result<Event, Skipped> {
-        if message.too_large {
-            return Err(Skipped::TooLarge);
-        }
-        let json: &RawValue = serde_json::from_str(&message.data)?;
-        let (mut draft, result) = Draft::read(json);
-        result?;
-        if draft.kind.is_none() && !message.kind.is_empty() {
-            draft.kind = Some(wire::checked("event", message.kind)?.into());
-        }
-        let own = message.id.filter(|id| !id.is_empty() && draft.id.is_none());
-        let id = match own {
-            Some(id) => wire::checked("id", id)?.into(),
-            None => self.unnamed_id(),
-        };
-        Ok(draft.finish(id)?)
-    }
-
-    /// Nothing says that such an event was there before, so it is a new one.
-    fn unnamed_id(&mut self) -> EventId {
-        let (process, count) = &mut self.unnamed;
-        *count += 1;
-        format!("sse-{process:x}.{count}").into()
     }
 
     /// How long to wait before connecting again: what the server asked for, and a
@@ -335,24 +295,6 @@ impl Source {
         // 53 bits, which an f64 holds exactly.
         let share = (random() >> 11) as f64 / (1_u64 << 53) as f64;
         self.retry + most.mul_f64(share)
-    }
-
-    fn count(&self, appended: &Appended) {
-        self.count_event(match appended {
-            Appended::Accepted(_) => "accepted",
-            Appended::Duplicate(_) => "duplicate",
-        });
-    }
-
-    fn count_event(&self, result: &'static str) {
-        let source = "sse";
-        let labels = Taken { source, result };
-        self.metrics.events.get_or_create(&labels).inc();
-    }
-
-    fn count_end(&self, result: &'static str) {
-        let labels = Ended { result };
-        self.metrics.sse_connects.get_or_create(&labels).inc();
     }
 }
 

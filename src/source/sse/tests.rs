@@ -16,7 +16,11 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::{event::Offset, feed};
+use crate::{
+    event::Offset,
+    feed,
+    metrics::{Ended, Metrics, Taken},
+};
 
 fn source(address: &str) -> (Source, Arc<Feed>, Arc<Metrics>) {
     let metrics = Metrics::new();
@@ -33,13 +37,8 @@ fn source(address: &str) -> (Source, Arc<Feed>, Arc<Metrics>) {
         max_backoff: Duration::from_millis(1),
     };
     let upstream = Upstream::new(settings.upstream(), metrics.clone());
-    let source = Source::new(
-        settings,
-        Cursor::default(),
-        upstream,
-        feed.clone(),
-        metrics.clone(),
-    );
+    let stream = Stream::new(&settings, metrics.clone());
+    let source = Source::new(settings, stream, upstream, feed.clone());
     (source, feed, metrics)
 }
 
@@ -92,18 +91,52 @@ async fn each_event_is_taken_as_from_the_webhook() {
     assert_eq!(heard(&feed), ["1 t 1", "2 named 2", "own t 3"]);
     let counts = ["accepted", "duplicate", "rejected"].map(|result| counted(&metrics, result));
     assert_eq!(counts, [3, 1, 2]);
-    assert_eq!(source.cursor.get(), "7");
+    let why = ["nobody", "missing", "not_json"]
+        .map(|reason| source.stream.status().rejected.get(reason).copied());
+    assert_eq!(why, [None, Some(1), Some(1)]);
+    assert_eq!(source.stream.cursor(), "7");
 }
 
 #[tokio::test]
-async fn events_without_an_id_are_never_taken_for_each_other() {
+async fn events_of_a_stream_without_ids_are_never_taken_for_each_other() {
     let (mut source, feed, metrics) = idle();
     let one = "data: {\"type\":\"t\",\"topics\":[\"a\"]}\n\n";
-    let stream = format!("id: 1\n{one}{one}{one}");
-    source.read(Full::new(Bytes::from(stream))).await;
+    source.read(Full::new(Bytes::from(one.repeat(2)))).await;
+    source.reading.begin("");
+    source.read(Full::new(Bytes::from(one))).await;
     assert_eq!(heard(&feed).len(), 3);
     assert_eq!(counted(&metrics, "accepted"), 3);
-    assert_eq!(source.cursor.get(), "1");
+    assert_eq!(source.stream.cursor(), "");
+}
+
+#[tokio::test]
+async fn an_event_without_an_id_is_known_by_its_place_behind_one() {
+    let (mut source, feed, metrics) = idle();
+    let one = "data: {\"type\":\"t\",\"topics\":[\"a\"]}\n\n";
+    let other = "data: {\"type\":\"u\",\"topics\":[\"a\"]}\n\n";
+    source
+        .read(Full::new(Bytes::from(format!("id: 1\n{one}{one}{one}"))))
+        .await;
+    assert_eq!(heard(&feed).len(), 3);
+    assert_eq!(source.stream.cursor(), "1");
+    source.reading.begin("1");
+    source
+        .read(Full::new(Bytes::from(format!("{one}{other}{one}"))))
+        .await;
+    let counts = ["accepted", "duplicate"].map(|result| counted(&metrics, result));
+    assert_eq!(
+        counts,
+        [5, 1],
+        "the first and the third were there, but one of them has changed its place"
+    );
+    source
+        .read(Full::new(Bytes::from(format!("id: 2\n\n{one}"))))
+        .await;
+    assert_eq!(
+        counted(&metrics, "accepted"),
+        6,
+        "behind another id it is another"
+    );
 }
 
 #[tokio::test]
@@ -116,7 +149,7 @@ async fn an_event_that_is_too_large_is_skipped_and_the_next_one_taken() {
     source.read(Full::new(Bytes::from(stream))).await;
     assert_eq!(heard(&feed), ["2 t null"]);
     assert_eq!(counted(&metrics, "rejected"), 1);
-    assert_eq!(source.cursor.get(), "2");
+    assert_eq!(source.stream.cursor(), "2");
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,7 +178,7 @@ async fn while_the_feed_takes_nothing_the_cursor_stays() {
     let stream = "id: 1\ndata: {\"type\":\"t\",\"topics\":[\"a\"]}\n\n";
     let reading = source.read(Full::new(Bytes::from(stream)));
     assert!(timeout(Duration::from_secs(60), reading).await.is_err());
-    assert_eq!(source.cursor.get(), "");
+    assert_eq!(source.stream.cursor(), "");
     assert!(counted(&metrics, "unavailable") > 10);
 }
 
