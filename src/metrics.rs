@@ -221,6 +221,10 @@ metrics! {
     feed_reads: Family<Ended, Counter> = Family::default(), "Reads of what is no longer in memory from where the feed is kept, by result";
     /// History that was lost.
     feed_epoch_changes: Family<Ended, Counter> = Family::default(), "Times the feed had lost history and began a new epoch, by reason";
+    /// Who reads along on the admin port.
+    tails: Family<Ended, Counter> = Family::default(), "Tails on the admin port, by result";
+    /// What tails did not show.
+    tail_skipped: Counter = Counter::default(), "Events that tails skipped because they did not keep up";
     /// Attempts to change the routing.
     reloads: Family<Ended, Counter> = Family::default(), "Reloads of the config, by result";
     /// Whether the file on disk is not what runs.

@@ -126,7 +126,7 @@ async fn commands_can_be_typed_as_they_stand() {
         .find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/"));
     lines.insert(start.unwrap().to_owned());
     for name in [
-        "init", "run", "check", "explain", "token", "publish", "demo",
+        "init", "run", "check", "explain", "token", "publish", "demo", "tail", "trace",
     ] {
         let shown = lines
             .iter()

@@ -38,5 +38,6 @@ mod sessions;
 mod smuggling;
 mod steps;
 mod stream;
+mod trace;
 mod tunnels;
 mod webhook;

@@ -1,10 +1,11 @@
 //! What the admin port shows.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE};
 use serde_json::{Map, Value, json};
 
+use super::feed;
 use crate::{
     event::{Topic, UserId},
     frame::Text,
@@ -12,7 +13,7 @@ use crate::{
     reply::{self, Body},
     rollout::{Rollout, Share},
     routes::{Endpoint, Exchange, FileStatus, RouteTable},
-    session::{Progress, Registry, Sessions},
+    session::{Progress, Sessions},
     source::{
         channel_layer::{ChannelLayer, Layer},
         exchange::Skipped,
@@ -33,8 +34,11 @@ const INDEX: &str = "/live      200 while the process answers
 /metrics   counters for Prometheus (OpenMetrics text)
 /routes    the running table, and whether the file on disk is in force
 /channel_layer  the app's channel layer, if one is joined
+/sessions  open sessions, oldest first, and how far each has come in the feed
+/feed      the feed: where it is kept, how much it holds, where events come from
+/trace     what became of an event: ?event=ID, and &user=42 &limit=100
+/tail      events as they come: ?type= &topic= &user= &endpoint= &data=1 &since=POSITION
 /sources   the app's own event stream, if one is read
-/sessions  open sessions, oldest first
 /presence  who is online, by key
 ";
 
@@ -133,7 +137,8 @@ fn rollout(rollout: &Rollout) -> Value {
     json!({ "percent": percent, "always": users(&rollout.always), "never": users(&rollout.never) })
 }
 
-pub(super) fn sessions(registry: &Registry) -> Response<Body> {
+pub(super) fn sessions(sessions: &Sessions) -> Response<Body> {
+    let registry = sessions.registry();
     let shown = registry.list(MAX_SESSIONS);
     let shown = shown.iter().map(|listed| {
         let (topics, count) = listed.topics(MAX_TOPICS);
@@ -146,19 +151,21 @@ pub(super) fn sessions(registry: &Registry) -> Response<Body> {
             "since": seconds(listed.since),
             "topics": topics.iter().map(Topic::as_str).collect::<Vec<_>>(),
             "topics_count": count,
-            "feed": listed.progress().map(progress),
+            "feed": listed.progress().map(|at| progress(&at, feed::behind(listed, sessions.feed()))),
         })
     });
     pretty(&json!({ "open": registry.len(), "shown": shown.collect::<Vec<_>>() }))
 }
 
-fn progress(progress: Progress) -> Value {
+fn progress(progress: &Progress, (behind, waits): (u64, Duration)) -> Value {
     json!({
         "since": progress.since.to_string(),
         "given": progress.given.to_string(),
         "confirmed": progress.confirmed.to_string(),
         "confirmed_at": progress.confirmed_at.map(seconds),
         "unconfirmed_since": progress.unconfirmed_since.map(seconds),
+        "behind": behind,
+        "behind_ms": u64::try_from(waits.as_millis()).unwrap_or(u64::MAX),
     })
 }
 

@@ -205,8 +205,9 @@ impl App {
                 (reloader.tables(), reloader.status()),
                 (sessions, reloader.event_stream()),
                 readiness,
+                (cut.clone(), background.clone()),
             );
-            background.spawn(admin.run(listener, cut.clone(), background.clone()));
+            background.spawn(admin.run(listener));
         }
         let door = background.spawn(listener.run(service, reloader.door(), door, connections));
         async move {

@@ -8,8 +8,11 @@ mod file;
 mod init;
 mod output;
 mod publish;
+mod reach;
 mod run;
+mod tail;
 mod token;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -23,6 +26,7 @@ use clap::{Parser, Subcommand};
 /// Try it:                       outrigger demo
 /// Put it in front of an app:    outrigger run --app http://127.0.0.1:8000
 /// What would happen, and why:   outrigger explain GET /ws/notifications/ --user 42
+/// Who got an event, or why not: outrigger trace EVENT --user 42
 #[derive(Debug, Parser)]
 #[command(name = "outrigger", version, verbatim_doc_comment, after_help = EXIT_CODES)]
 struct Cli {
@@ -45,6 +49,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     Token(token::TokenArgs),
     Publish(publish::PublishArgs),
+    Tail(tail::TailArgs),
+    Trace(trace::TraceArgs),
     /// See it work: a small app, Outrigger in front of it, and a page
     Demo(demo::DemoArgs),
 }
@@ -59,6 +65,11 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Token(args) => token::run(args),
         Command::Publish(args) => publish::run(args),
+        Command::Tail(args) => tail::run(args),
+        Command::Trace(args) => match trace::run(args) {
+            Ok(code) => return code,
+            Err(failure) => Err(failure),
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -37,13 +37,19 @@ pub(super) fn render(report: &Report) -> String {
 
 /// Writes a line of the answer. Who closed the pipe has read enough.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
+    print_on(text).map(drop)
+}
+
+/// The same; says whether anybody reads on.
+pub(super) fn print_on(text: &str) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::new(
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(
             format!("standard output cannot be written: {error}"),
             "look at where it goes: is the disk full?",
         )),
-        _ => Ok(()),
     }
 }
 

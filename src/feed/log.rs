@@ -27,7 +27,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Feed {
     settings: Settings,
-    recent: Arc<Recent>,
+    pub(super) recent: Arc<Recent>,
     store: Store,
     closed: AtomicBool,
 }

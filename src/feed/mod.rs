@@ -11,6 +11,7 @@ mod disk;
 #[allow(dead_code, reason = "the stores are being built")]
 mod log;
 mod redis;
+mod search;
 mod store;
 #[allow(dead_code, reason = "the stores are being built")]
 mod window;
@@ -25,6 +26,7 @@ use crate::event::{Entry, Event, Offset, Position};
 pub use disk::Settings as Disk;
 pub use log::Feed;
 pub use redis::Settings as Redis;
+pub use search::{Sought, Stretch};
 
 /// How much the feed remembers, and where. Whatever is reached first trims the oldest.
 #[derive(Clone, Debug, PartialEq)]

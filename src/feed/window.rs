@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Page, Unavailable};
+use super::{Page, Stretch, Unavailable};
 use crate::event::{Entry, Event, EventId, Offset};
 
 /// What an entry costs besides its payload, roughly: the struct, its topics, its id.
@@ -23,6 +23,8 @@ pub(super) struct Window {
     floor: Offset,
     head: Offset,
     bytes: usize,
+    /// How many were here and are gone.
+    gone: u64,
     /// Up to here entries have been handed out, and how much has not.
     handed_out: Offset,
     waiting: Amount,
@@ -59,6 +61,7 @@ impl Window {
         *self = Self {
             floor: at,
             head: at,
+            gone: self.gone + self.entries.len() as u64,
             handed_out: at,
             ..Self::default()
         };
@@ -129,6 +132,29 @@ impl Window {
         self.head = self.head.max(begin);
     }
 
+    /// The number of the first entry after a cursor: they are counted as they come.
+    pub(super) fn number_after(&self, cursor: Offset) -> u64 {
+        self.gone + self.index_after(cursor) as u64
+    }
+
+    /// At most so many entries from a number on.
+    pub(super) fn stretch(&self, from: u64, limit: usize) -> Stretch {
+        let next = self.gone + self.entries.len() as u64;
+        let first = from.clamp(self.gone, next);
+        let skip = usize::try_from(first - self.gone).unwrap_or(usize::MAX);
+        let entries = self.entries.iter().skip(skip).take(limit);
+        Stretch {
+            first,
+            entries: entries.cloned().collect(),
+            next,
+        }
+    }
+
+    /// The newest entry.
+    pub(super) fn newest(&self) -> Option<&Arc<Entry>> {
+        self.entries.back()
+    }
+
     pub(super) fn hand_out(&mut self, offset: Offset) {
         let from = self.index_after(self.handed_out);
         let until = self.index_after(offset).max(from);
@@ -152,6 +178,7 @@ impl Window {
             self.bytes -= cost(&oldest.event);
             self.floor = oldest.position.offset;
             self.ids.remove(&oldest.event.id);
+            self.gone += 1;
             self.entries.pop_front();
         }
     }

@@ -142,6 +142,12 @@ impl Joined {
         place > self.forgotten
     }
 
+    /// What it hears now it heard after this place, too.
+    pub(super) fn last_change(&self) -> Offset {
+        let changes = self.changes.iter().map(|change| change.at);
+        changes.fold(self.forgotten, Offset::max)
+    }
+
     /// The topics it has now besides its own.
     pub(super) fn members(&self) -> impl Iterator<Item = &Topic> {
         self.now_by_topic()

@@ -54,7 +54,7 @@ impl IntoIterator for Missed {
 }
 
 /// The last that one session has missed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Remembered {
     last: VecDeque<Offset>,
     /// Nothing is known up to here.

@@ -4,6 +4,7 @@
 //! renders each frame in use once (personal ones once per session), and puts it
 //! into their outboxes. It never waits for a session.
 
+mod heard;
 mod joined;
 mod missed;
 mod moves;
@@ -34,6 +35,7 @@ use crate::{
     routes::{Exclusion, LeftOut},
 };
 
+pub use heard::Heard;
 pub use missed::Missed;
 pub use moves::{Question, TooManyTopics};
 pub use outbox::{Due, End, Hold, Offered, Outbox, Outgoing};
@@ -189,6 +191,22 @@ impl Hub {
                     cursor = oldest;
                 }
             }
+        }
+    }
+
+    /// The open sessions of a user.
+    pub fn sessions_of(&self, user: &UserId) -> Vec<Arc<Subscriber>> {
+        let mut found = Vec::new();
+        self.users.each(user, &mut |one| found.push(one.clone()));
+        found
+    }
+
+    /// How many sessions hear an event's topics, or belong to its users; one that hears
+    /// two of its topics counts twice.
+    pub fn audience(&self, event: &Event) -> usize {
+        match &event.topics[..] {
+            [] => event.users.iter().map(|user| self.users.count(user)).sum(),
+            topics => topics.iter().map(|topic| self.topics.count(topic)).sum(),
         }
     }
 
@@ -354,6 +372,10 @@ impl<K: Clone + Eq + std::hash::Hash> Index<K> {
         if let Some(there) = self.shard(key).get(key) {
             there.iter().for_each(visit);
         }
+    }
+
+    fn count(&self, key: &K) -> usize {
+        self.shard(key).get(key).map_or(0, Vec::len)
     }
 
     fn all(&self, visit: impl Fn(&Subscriber)) {

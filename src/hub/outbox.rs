@@ -274,6 +274,11 @@ impl Outbox {
         missed.map_or(Some(false), |missed| missed.has(place))
     }
 
+    /// All that is known of what was lost.
+    pub(super) fn missed(&self) -> Option<Box<Remembered>> {
+        self.lock().missed.clone()
+    }
+
     /// Whether an entry that is for the session, and that its socket does not have, was
     /// left to the feed.
     pub fn is_behind(&self, place: Offset) -> bool {
@@ -283,6 +288,11 @@ impl Outbox {
     /// Whether all is known of the topics that were heard at a place of the feed.
     pub fn remembers_topics(&self, place: Offset) -> bool {
         self.joined().is_known(place)
+    }
+
+    /// Whether nothing after a place was ever queued.
+    pub fn has_offered_only(&self, place: Offset) -> bool {
+        self.lock().last <= place
     }
 
     /// The subscription in force.

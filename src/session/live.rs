@@ -4,6 +4,7 @@
 //! deadline, a message, a reply, something to send) and does it in a function of its
 //! name, none of which waits. Writing goes on between all that.
 
+mod ended;
 mod follow;
 mod subscription;
 
@@ -102,6 +103,7 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
             }
             debug!(endpoint = %endpoint.name, session = %place.listed().session, address = %peer.address, "Session opened");
             let reason = live.serve(&mut socket).await;
+            live.remember(place.listed(), &reason);
             // Boxed: an open session holds no room for its end.
             Box::pin(live.end(socket, &reason)).await;
             reason

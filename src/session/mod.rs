@@ -11,6 +11,7 @@ mod close;
 mod deadlines;
 mod desk;
 pub mod events;
+mod evidence;
 mod gather;
 mod handshake;
 mod identify;
@@ -20,6 +21,7 @@ mod moments;
 mod open;
 mod origin;
 mod outgoing;
+mod past;
 mod permit;
 pub mod preview;
 mod progress;
@@ -53,6 +55,7 @@ use crate::{
 };
 
 pub use close::CloseReason;
+pub use evidence::{Evidence, State, Trail};
 pub use identify::Who;
 pub use open::{Held, Opened};
 pub use progress::Progress;
@@ -78,6 +81,7 @@ pub struct Sessions {
     tables: Tables,
     layer: channel_layer::Current,
     registry: Arc<Registry>,
+    past: past::Past,
     asks: ask::Asks,
     presence: Presence<seat::Party>,
     /// Turns for calls to the app on behalf of clients.
@@ -108,6 +112,7 @@ impl Sessions {
             tables,
             layer,
             registry,
+            past: past::Past::default(),
             asks,
             presence: Presence::default(),
             calls: Semaphore::new(MAX_CALLS),
@@ -125,6 +130,16 @@ impl Sessions {
     /// The list of who is here.
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// What they are sent.
+    pub fn feed(&self) -> &Arc<Feed> {
+        &self.feed
+    }
+
+    /// Who of them hears what.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
     }
 
     /// Who is online: how many keys there are, and the first of them with at most so

@@ -146,6 +146,11 @@ impl Listed {
         outbox.map_or_else(Default::default, |outbox| outbox.topics(limit))
     }
 
+    /// What waits to be written to it; nothing on the app leg.
+    pub fn outbox(&self) -> Option<&Arc<Outbox>> {
+        self.hears.get()
+    }
+
     /// How far it has come in the feed; nothing on the app leg.
     pub fn progress(&self) -> Option<Progress> {
         self.track.get().map(Track::get)

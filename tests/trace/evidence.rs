@@ -1,0 +1,220 @@
+//! How far an event has come with each session, or why not: each answer for real.
+
+use serde_json::json;
+
+use super::{ask, becomes, endpoints, publish, silent, states, trace};
+use crate::harness::{App, Stage, ok, until, within};
+
+#[tokio::test]
+async fn a_pong_confirms_what_is_otherwise_only_written() {
+    let stage = Stage::new(&endpoints("heartbeat = \"200ms\"")).await;
+    let mut quick = stage.open("/ws/news", 1).await;
+    publish(&stage, "first", &json!({})).await;
+    assert_eq!(quick.json().await["n"], "first");
+    // Reading answers the pings.
+    within("a pong that proves it", async {
+        while states(&stage, "first", 1).await != ["confirmed"] {
+            assert!(quick.is_silent().await);
+        }
+    })
+    .await;
+    let told = trace(&stage, "first").await;
+    assert_eq!(
+        (&told["sessions"], &told["states"]["confirmed"]),
+        (&json!(1), &json!(1))
+    );
+    assert!(
+        told["shown"][0]["confirmed_by"]
+            .as_str()
+            .unwrap()
+            .ends_with('Z'),
+        "{told}"
+    );
+    assert_eq!(told["event"]["size"], r#"{"n":"first"}"#.len());
+}
+
+#[tokio::test]
+async fn without_a_pong_it_is_written_and_no_more() {
+    let stage = Stage::new(&endpoints("heartbeat = \"1m\"")).await;
+    let _silent = silent(&stage, 1, false).await;
+    publish(&stage, "first", &json!({})).await;
+    becomes(&stage, "first", 1, "written").await;
+    let position = trace(&stage, "first").await["event"]["position"].clone();
+    // The same by its position.
+    assert_eq!(
+        states(&stage, position.as_str().unwrap(), 1).await,
+        ["written"]
+    );
+}
+
+#[tokio::test]
+async fn each_reason_why_it_is_not_for_a_session_has_its_word() {
+    let stage = Stage::new(&endpoints("")).await;
+    let mut one = stage.open("/ws/news", 1).await;
+    let _two = stage.open("/ws/news", 2).await;
+    let _deaf = stage.open("/ws/deaf", 3).await;
+    publish(&stage, "only-1", &json!({"users": [1]})).await;
+    publish(&stage, "but-2", &json!({"except": {"users": [2]}})).await;
+    publish(&stage, "by-2", &json!({"data": {"by": 2}})).await;
+    publish(&stage, "to-1", &json!({"topics": ["user_1"]})).await;
+    publish(&stage, "just-1", &json!({"topics": [], "users": ["1"]})).await;
+    for _ in 0..5 {
+        one.text().await;
+    }
+    for (event, user, expected) in [
+        ("only-1", 2, "not_permitted"),
+        ("just-1", 2, "not_permitted"),
+        ("but-2", 2, "left_out"),
+        ("by-2", 2, "left_out"),
+        ("by-2", 3, "no_frame"),
+        ("to-1", 2, "no_subscriber"),
+        ("to-1", 3, "no_subscriber"),
+        ("just-1", 1, "written"),
+    ] {
+        let states = states(&stage, event, user).await;
+        let fits = states == [expected] || (expected == "written" && states == ["confirmed"]);
+        assert!(
+            fits,
+            "{event}, user {user}: {states:?} instead of {expected}"
+        );
+    }
+    assert_eq!(states(&stage, "to-1", 9).await, [""; 0]);
+    let told = trace(&stage, "but-2").await;
+    assert_eq!(
+        (&told["sessions"], &told["states"]["left_out"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(told["states"]["no_frame"], 1);
+    let _late = stage.open("/ws/news", 9).await;
+    assert_eq!(states(&stage, "by-2", 9).await, ["opened_later"]);
+}
+
+#[tokio::test]
+async fn who_does_not_keep_up_is_behind_and_then_slow() {
+    let limits = "[endpoint.limits]\noutbox_frames = 4\nwrite_timeout = \"3s\"\n";
+    let stage = Stage::new(&endpoints(limits)).await;
+    let slow = silent(&stage, 1, true).await;
+    let filling = "x".repeat(60_000);
+    for n in 0..200 {
+        publish(&stage, &format!("e{n}"), &json!({"data": filling})).await;
+    }
+    publish(&stage, "typing", &json!({"ephemeral": true})).await;
+    let mut seen = Vec::new();
+    for n in 0..200 {
+        let states = states(&stage, &format!("e{n}"), 1).await;
+        if seen.last() != states.first() {
+            seen.extend(states);
+        }
+    }
+    assert_eq!(seen, ["written", "queued", "behind"]);
+    assert_eq!(
+        states(&stage, "typing", 1).await,
+        ["ephemeral_while_behind"]
+    );
+    becomes(&stage, "e199", 1, "slow").await;
+    assert_eq!(states(&stage, "e0", 1).await, ["written"]);
+    assert_eq!(
+        states(&stage, "typing", 1).await,
+        ["ephemeral_while_behind"]
+    );
+    drop(slow);
+}
+
+#[tokio::test]
+async fn a_session_that_ended_is_remembered_with_its_reason() {
+    let stage = Stage::new(&endpoints("heartbeat = \"1m\"")).await;
+    let mut socket = stage.open("/ws/news", 1).await;
+    publish(&stage, "before", &json!({})).await;
+    socket.text().await;
+    socket.close().await;
+    stage
+        .outrigger
+        .metric_becomes("outrigger_sessions", 0.0)
+        .await;
+    publish(&stage, "after", &json!({})).await;
+    assert_eq!(states(&stage, "before", 1).await, ["written"]);
+    assert_eq!(states(&stage, "after", 1).await, ["closed_before"]);
+    let (_, told) = ask(&stage, "/trace?event=after&user=1").await;
+    assert_eq!(told["shown"][0]["closed_because"], "client_closed");
+    assert_eq!(told["sessions"], 0);
+    let _again = stage.open("/ws/news", 1).await;
+    assert_eq!(
+        states(&stage, "after", 1).await,
+        ["closed_before", "opened_later"]
+    );
+    assert_eq!(
+        states(&stage, "before", 1).await,
+        ["written", "opened_later"]
+    );
+}
+
+#[tokio::test]
+async fn what_is_forgotten_is_told_from_what_never_was() {
+    let stage = Stage::new(&endpoints("")).await;
+    let (status, told) = ask(&stage, "/trace?event=nobody-sent-it").await;
+    assert_eq!((status, &told["why"]), (404, &json!("never_seen")));
+    let (status, told) = ask(&stage, "/trace?event=1a2b.0-3").await;
+    assert_eq!((status, &told["why"]), (404, &json!("other_life")));
+    for wrong in [
+        "/trace",
+        "/trace?event=",
+        "/trace?event=1&who=2",
+        "/tail?since=yesterday",
+    ] {
+        assert_eq!(ask(&stage, wrong).await.0, 400, "{wrong}");
+    }
+    let memory = "[feed.memory]\nmax_events = 20\n";
+    let stage = Stage::with(App::answering(|_| ok("{}")).await, memory, &endpoints("")).await;
+    publish(&stage, "e0", &json!({})).await;
+    let first = trace(&stage, "e0").await["event"]["position"].clone();
+    let mut socket = stage.open("/ws/news", 1).await;
+    for n in 1..40 {
+        publish(&stage, &format!("e{n}"), &json!({})).await;
+        socket.text().await;
+    }
+    let (status, told) = ask(&stage, "/trace?event=e0").await;
+    assert_eq!((status, &told["why"]), (404, &json!("not_since")));
+    assert!(told["oldest"].is_string(), "{told}");
+    let by_position = format!("/trace?event={}", first.as_str().unwrap());
+    assert_eq!(ask(&stage, &by_position).await.1["why"], "forgotten");
+}
+
+#[tokio::test]
+async fn a_changed_config_is_told_of() {
+    let stage = Stage::new(&endpoints("")).await;
+    let _socket = stage.open("/ws/news", 1).await;
+    publish(&stage, "before", &json!({})).await;
+    assert_eq!(trace(&stage, "before").await["rules_changed_since"], false);
+    let changed = endpoints("").replace("other = 1", "news = 2");
+    stage.outrigger.rewrite(&stage.config(&changed));
+    stage
+        .outrigger
+        .metric_becomes("outrigger_config_generation", 2.0)
+        .await;
+    assert_eq!(trace(&stage, "before").await["rules_changed_since"], true);
+    publish(&stage, "after", &json!({})).await;
+    assert_eq!(trace(&stage, "after").await["rules_changed_since"], false);
+}
+
+#[tokio::test]
+async fn sessions_and_feed_say_how_far_they_are() {
+    let stage = Stage::new(&endpoints("heartbeat = \"1m\"")).await;
+    let mut socket = stage.open("/ws/news", 1).await;
+    publish(&stage, "first", &json!({})).await;
+    socket.text().await;
+    until("the session is at the head", || async {
+        let (_, sessions) = ask(&stage, "/sessions").await;
+        let (_, feed) = ask(&stage, "/feed").await;
+        let at = &sessions["shown"][0]["feed"];
+        let head = feed["head"].as_str().unwrap();
+        at["behind"] == 0 && head.ends_with(at["given"].as_str().unwrap())
+    })
+    .await;
+    let (_, feed) = ask(&stage, "/feed").await;
+    assert_eq!(
+        (&feed["store"], &feed["events"]),
+        (&json!("memory"), &json!(1))
+    );
+    assert_eq!(feed["sources"]["webhook"]["accepted"], 1);
+    assert!(feed["last_accepted"].is_string(), "{feed}");
+}
