@@ -203,6 +203,8 @@ metrics! {
     memberships_refused: Family<Because, Counter> = Family::default(), "Joins that were refused, by reason";
     /// Reads from the feed by sessions.
     catch_ups: Family<OnEndpoint, Counter> = Family::default(), "Times a session read on from the feed, because it fell behind or its endpoint changed";
+    /// Clients that said where they were.
+    resumes: Family<Because, Counter> = Family::default(), "Clients that said where they were, by what became of that";
     /// From an event's acceptance to the end of handing it out.
     dispatch_seconds: Histogram = seconds(), "Seconds from an event's acceptance to its being handed to all sessions";
     /// Events the feed remembers.

@@ -33,6 +33,7 @@ mod operations;
 mod parity;
 mod presence;
 mod reload;
+mod resume;
 mod selftest;
 mod sessions;
 mod smuggling;

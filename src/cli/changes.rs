@@ -73,6 +73,7 @@ fn keys(old: &Endpoint, new: &Endpoint) -> Vec<&'static str> {
         ("every", old.moments.every != new.moments.every),
         ("presence", old.presence != new.presence),
         ("welcome", old.welcome != new.welcome),
+        ("history_lost", old.history_lost != new.history_lost),
         ("on_invalid_json", old.invalid_json != new.invalid_json),
         ("refuse", old.refuse != new.refuse),
         ("json", old.json != new.json),

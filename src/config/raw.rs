@@ -233,6 +233,7 @@ tables! {
         include: Vec<Spanned<String>>,
         welcome: Option<Tree>,
         welcome_text: Maybe<String>,
+        history_lost: Option<Tree>,
         on_invalid_json: Maybe<Answer>,
         refuse: Refuse,
         json: Option<Json>,

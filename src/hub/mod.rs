@@ -4,6 +4,7 @@
 //! renders each frame in use once (personal ones once per session), and puts it
 //! into their outboxes. It never waits for a session.
 
+mod form;
 mod heard;
 mod joined;
 mod missed;
@@ -35,6 +36,7 @@ use crate::{
     routes::{Exclusion, LeftOut},
 };
 
+pub use form::Form;
 pub use heard::Heard;
 pub use missed::Missed;
 pub use moves::{Question, TooManyTopics};
@@ -287,7 +289,7 @@ impl Hub {
 /// the entry leaves out, by rule.
 #[derive(Default)]
 struct Rendered {
-    frames: SmallVec<[(*const Template, Utf8Bytes); 4]>,
+    frames: SmallVec<[(*const Template, Form, Utf8Bytes); 4]>,
     left_out: SmallVec<[(*const Exclusion, LeftOut); 1]>,
 }
 
@@ -309,15 +311,36 @@ impl Rendered {
         entry: &Entry,
         subscriber: &Subscriber,
     ) -> Utf8Bytes {
-        let key = Arc::as_ptr(template);
-        if let Some((_, text)) = self.frames.iter().find(|(other, _)| *other == key) {
-            return text.clone();
+        let form = subscriber.form;
+        if let Some(text) = self.known(template, form) {
+            return text;
         }
-        let text = subscriber.render_with(template, &entry.event);
-        if !template.is_personal() {
-            self.frames.push((key, text.clone()));
+        // Rendered once, in however many forms it is sent.
+        let bare = self.known(template, Form::Bare);
+        let frame = bare.unwrap_or_else(|| {
+            let frame = subscriber.render_with(template, &entry.event);
+            self.note(template, Form::Bare, &frame);
+            frame
+        });
+        let text = form.event(frame, entry.position);
+        if form != Form::Bare {
+            self.note(template, form, &text);
         }
         text
+    }
+
+    fn known(&self, template: &Arc<Template>, form: Form) -> Option<Utf8Bytes> {
+        let key = (Arc::as_ptr(template), form);
+        let mut frames = self.frames.iter();
+        let known = frames.find(|(template, form, _)| (*template, *form) == key);
+        known.map(|(.., text)| text.clone())
+    }
+
+    fn note(&mut self, template: &Arc<Template>, form: Form, text: &Utf8Bytes) {
+        if !template.is_personal() {
+            let key = Arc::as_ptr(template);
+            self.frames.push((key, form, text.clone()));
+        }
     }
 }
 

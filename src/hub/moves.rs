@@ -76,6 +76,31 @@ impl Hub {
         self.step(&question.outbox, &step)
     }
 
+    /// The same for a session that is about to begin: it hears them from the place on
+    /// where it begins, which the client may have reached long ago. Topics about which
+    /// the feed has said something since it is in the hub stay as they are.
+    ///
+    /// # Errors
+    /// They would be too many; none is heard.
+    pub async fn grant_since(
+        &self,
+        question: &Question,
+        mut topics: Vec<Topic>,
+        since: Offset,
+    ) -> Result<(), TooManyTopics> {
+        let _place = self.place.lock().await;
+        let joined = question.outbox.joined();
+        topics.retain(|topic| joined.now(topic).is_none());
+        drop(joined);
+        let step = Step {
+            topics: &topics,
+            member: true,
+            at: since,
+            cause: "connect",
+        };
+        self.step(&question.outbox, &step)
+    }
+
     /// The session hears these topics no more.
     pub async fn withdraw(&self, outbox: &Outbox, topics: &[Topic], cause: &'static str) {
         let _place = self.place.lock().await;

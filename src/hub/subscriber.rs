@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::{Listener, Missed, NotFor, Outbox};
+use super::{Form, Listener, Missed, NotFor, Outbox};
 use crate::{
     event::{Entry, Event, SessionId, Topic},
     frame::{Client, Scope, Template},
@@ -25,6 +25,8 @@ pub struct Subscriber {
     pub endpoint: Arc<Endpoint>,
     /// What its endpoint gives it; what it joined and left since is with its outbox.
     pub topics: Box<[Topic]>,
+    /// How it is spoken to.
+    pub form: Form,
     /// Where its frames go.
     pub outbox: Arc<Outbox>,
 }
@@ -33,7 +35,8 @@ impl Subscriber {
     /// The frame of an entry for this session, if it is for it at all.
     pub fn frame(&self, entry: &Entry) -> Option<Utf8Bytes> {
         let template = self.template(entry).ok()?;
-        Some(self.render_with(template, &entry.event))
+        let frame = self.render_with(template, &entry.event);
+        Some(self.form.event(frame, entry.position))
     }
 
     /// What makes the frame of an entry for this session.

@@ -41,6 +41,9 @@ pub struct Endpoint {
     pub presence: Option<Box<Presence>>,
     /// Sent first.
     pub welcome: Option<Reply>,
+    /// Sent to who has missed what is not remembered: it goes on from here. Without, it
+    /// is closed.
+    pub history_lost: Option<Reply>,
     /// Sent for a message that is not JSON; `None` is silence.
     pub invalid_json: Option<Reply>,
     /// How somebody is turned away.

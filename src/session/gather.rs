@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::{Sessions, caller::Caller, refuse::Refusal};
 use crate::{
-    event::Topic,
+    event::{Offset, Topic},
     frame::{Client, Scope},
     hub::Subscriber,
     routes::{RouteTable, TopicsFrom},
@@ -42,16 +42,17 @@ impl Drop for Entered<'_> {
 }
 
 impl Sessions {
-    /// Asks the app for a session's topics and subscribes to them. A session that
+    /// Asks the app for a session's topics and subscribes to them, from the place on
+    /// where it begins. Gives all topics that it has then. A session that
     /// cannot have all of them is refused: it would miss things in silence.
     pub(super) async fn gather(
         &self,
         table: &RouteTable,
-        subscriber: &Subscriber,
+        (subscriber, since): (&Subscriber, Offset),
         caller: &Caller,
     ) -> Result<Vec<Topic>, Refusal> {
         if subscriber.endpoint.topics_from.is_empty() {
-            return Ok(Vec::new());
+            return Ok(subscriber.topics.to_vec());
         }
         let mut entered = Entered {
             sessions: self,
@@ -61,10 +62,11 @@ impl Sessions {
         let question = self.hub.ask(&subscriber.outbox);
         let topics = timeout(WHOLE, self.all_topics(table, subscriber, caller)).await;
         let late = || Refusal::Unknown(format!("no answer with all topics within {WHOLE:?}"));
-        let topics = topics.map_err(|_| late())??;
-        let granted = self.hub.grant(&question, topics.clone(), "connect").await;
+        let mut topics = topics.map_err(|_| late())??;
+        let granted = self.hub.grant_since(&question, topics.clone(), since).await;
         granted.map_err(|_| Refusal::Full("max_topics"))?;
         entered.stays = true;
+        topics.extend_from_slice(&subscriber.topics);
         Ok(topics)
     }
 

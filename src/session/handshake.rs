@@ -16,9 +16,13 @@ use super::{
 use crate::{
     event::SessionId,
     forward,
+    hub::Form,
     reply::{self, Body},
     routes::Endpoint,
 };
+
+/// The subprotocol of clients that learn where they stand.
+const ENVELOPES: &str = "outrigger.v1";
 
 /// How a client is to be spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,14 +93,38 @@ pub(super) fn agree(response: &mut Response<Body>, protocol: Option<HeaderValue>
     }
 }
 
-/// The first of the endpoint's subprotocols that the client offers.
-pub(super) fn select(endpoint: &Endpoint, head: &Parts) -> Option<HeaderValue> {
-    let offers = head.headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
-    let offers: Vec<_> = offers
+/// The form that the client asks for.
+pub(super) fn form(head: &Parts) -> Form {
+    match Way::of(head) {
+        Way::Events => Form::Events,
+        Way::WebSocket if offers(head).any(|offer| offer == ENVELOPES) => Form::Envelope,
+        Way::WebSocket => Form::Bare,
+    }
+}
+
+/// The subprotocol that is spoken: our own where it is offered, else that by which the
+/// token came, else the first of the endpoint's that the client offers.
+pub(super) fn select(
+    endpoint: &Endpoint,
+    head: &Parts,
+    by_token: Option<HeaderValue>,
+) -> Option<HeaderValue> {
+    if form(head) == Form::Envelope {
+        return Some(HeaderValue::from_static(ENVELOPES));
+    }
+    by_token.or_else(|| of_endpoint(endpoint, head))
+}
+
+fn offers(head: &Parts) -> impl Iterator<Item = &str> {
+    let lists = head.headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    lists
         .filter_map(|list| list.to_str().ok())
         .flat_map(|list| list.split(','))
         .map(str::trim)
-        .collect();
+}
+
+fn of_endpoint(endpoint: &Endpoint, head: &Parts) -> Option<HeaderValue> {
+    let offers: Vec<_> = offers(head).collect();
     let chosen = endpoint
         .subprotocols
         .iter()

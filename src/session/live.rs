@@ -4,6 +4,7 @@
 //! deadline, a message, a reply, something to send) and does it in a function of its
 //! name, none of which waits. Writing goes on between all that.
 
+mod begin;
 mod ended;
 mod follow;
 mod subscription;
@@ -31,11 +32,12 @@ use super::{
     outgoing::Outgoing,
     progress::Track,
     registry::Place,
+    resume::{Begin, How},
     scattered,
     socket::{self, Line, Socket},
 };
 use crate::{
-    event::{Offset, Position},
+    event::Offset,
     feed::Page,
     hub::Due,
     metrics::{Because, OnEndpoint, Shared},
@@ -59,7 +61,7 @@ pub(super) struct Start {
     /// The table by whose rules it came in.
     pub(super) table: Arc<RouteTable>,
     /// Where in the feed it begins, and how far it comes.
-    pub(super) track: Track,
+    pub(super) begin: (Begin, Track),
     pub(super) expires_at: Option<SystemTime>,
     pub(super) place: Place,
     pub(super) peer: Arc<Peer>,
@@ -72,7 +74,7 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
         path,
         subscription,
         table,
-        track,
+        begin: (begin, track),
         expires_at,
         place,
         peer,
@@ -80,8 +82,9 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
     let endpoint = subscription.subscriber.endpoint.clone();
     let mut live = Live {
         tables: sessions.tables.clone(),
-        outgoing: Outgoing::new(track.get().since),
+        outgoing: Outgoing::new(begin.at.offset),
         track,
+        resuming: begin.how == How::Resumed,
         reading: None,
         table,
         work: Work::default(),
@@ -95,14 +98,10 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
     let reason = match Box::pin(Socket::open(client, &endpoint)).await {
         Ok(mut socket) => {
             if let Socket::Events(stream) = &mut socket {
-                let offset = live.track.get().since;
-                stream.begin(Position {
-                    offset,
-                    ..sessions.feed.head()
-                });
+                stream.begin(begin.at);
             }
             debug!(endpoint = %endpoint.name, session = %place.listed().session, address = %peer.address, "Session opened");
-            let reason = live.serve(&mut socket).await;
+            let reason = live.serve(&mut socket, begin).await;
             live.remember(place.listed(), &reason);
             // Boxed: an open session holds no room for its end.
             Box::pin(live.end(socket, &reason)).await;
@@ -127,6 +126,8 @@ struct Live {
     path: Box<str>,
     outgoing: Outgoing,
     track: Track,
+    /// Its client said where it was, and has not been given anything since.
+    resuming: bool,
     /// What memory does not hold any more is being read.
     reading: Option<BoxFuture<'static, Page>>,
     deadlines: Deadlines,
@@ -145,10 +146,10 @@ enum Turn {
 }
 
 impl Live {
-    async fn serve(&mut self, socket: &mut Socket) -> CloseReason {
+    async fn serve(&mut self, socket: &mut Socket, begin: Begin) -> CloseReason {
         self.take_seat(None);
-        if let Some(text) = self.desk().welcome() {
-            self.outgoing.text(text);
+        if let Err(reason) = self.begin(begin) {
+            return reason;
         }
         self.on_new_table();
         let stop = self.subscription.sessions.stop.clone();
@@ -277,6 +278,7 @@ impl Live {
         }
         if due? == Act::Ping {
             self.note_quiet();
+            self.tell_position();
             self.outgoing.ping();
         }
         Ok(())
@@ -314,6 +316,7 @@ impl Live {
         socket: &mut Socket,
     ) -> Result<(), CloseReason> {
         let Some(text) = reply else { return Ok(()) };
+        let text = self.form().reply(text);
         self.outgoing.reply(text);
         self.write_now(socket)
     }
@@ -380,7 +383,18 @@ impl Live {
         } = &self.subscription;
         let metrics = &sessions.metrics;
         metrics.catch_ups.get_or_create(&self.on_endpoint()).inc();
-        self.outgoing.catch_up(page, subscriber, metrics)?;
+        let Page::Entries { entries, reached } = page else {
+            self.count_resume("history_lost");
+            return self.on_history_lost(socket);
+        };
+        let page = (&*entries, reached);
+        self.outgoing.catch_up(page, subscriber, metrics);
+        self.count_resume(if entries.is_empty() {
+            "at_head"
+        } else {
+            "resumed"
+        });
+        let subscriber = &self.subscription.subscriber;
         if subscriber.outbox.has_past() {
             self.outgoing.settle(subscriber, Offset::ZERO);
         }

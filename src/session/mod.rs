@@ -27,6 +27,7 @@ pub mod preview;
 mod progress;
 mod refuse;
 mod registry;
+mod resume;
 mod seat;
 mod socket;
 

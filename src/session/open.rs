@@ -18,6 +18,7 @@ use super::{
     progress::Track,
     refuse::{Refusal, busy},
     registry::Place,
+    resume::{Begin, How, Said},
 };
 use crate::{
     auth::Identity,
@@ -157,18 +158,18 @@ impl Sessions {
             Arc::make_mut(&mut client).online = Some(online);
         }
         let topics = topics(&endpoint, &client).map_err(Refusal::NotPermitted)?;
-        let protocol = subprotocol.or_else(|| handshake::select(&endpoint, head));
+        let protocol = handshake::select(&endpoint, head, subprotocol);
         handshake::agree(&mut response, protocol);
-        let (subscriber, track) = self.subscribe(endpoint, client, topics, &place);
-        let mut topics = self.gather(table, &subscriber, &credentials).await?;
-        topics.extend_from_slice(&subscriber.topics);
+        let (subscriber, begin) = self.subscribe((endpoint, head), client, topics, &place);
+        let asks = (&*subscriber, begin.0.at.offset);
+        let topics = self.gather(table, asks, &credentials).await?;
         place.opened();
         let session = live::Start {
             client: way.line(head, &mut response, place.listed().session),
             path: head.uri.path().into(),
             subscription: Subscription::new(self.clone(), subscriber, caller),
             table: table.clone(),
-            track,
+            begin,
             expires_at,
             place,
             peer: peer.clone(),
@@ -184,15 +185,16 @@ impl Sessions {
     /// published after that reaches it.
     fn subscribe(
         &self,
-        endpoint: Arc<Endpoint>,
+        (endpoint, head): (Arc<Endpoint>, &Parts),
         client: Arc<Client>,
         topics: Box<[Topic]>,
         place: &Place,
-    ) -> (Arc<Subscriber>, Track) {
+    ) -> (Arc<Subscriber>, (Begin, Track)) {
         let limits = &endpoint.limits;
-        let since = self.feed.head().offset;
+        let form = handshake::form(head);
+        let begin = self.begin(&endpoint, Said::of(head), form);
         let outbox = Arc::new(Outbox::new(
-            since,
+            begin.at.offset,
             limits.outbox_frames,
             limits.outbox_bytes,
         ));
@@ -202,12 +204,19 @@ impl Sessions {
             client,
             endpoint,
             topics,
+            form,
             outbox,
         });
-        let track = Track::new(since);
+        let track = Track::new(begin.at.offset);
         place.hears(&subscriber.outbox, track.clone());
         self.hub.join(&subscriber);
-        (subscriber, track)
+        // What came between the place where it begins and now: it was told, or will be,
+        // that it has had everything up to there.
+        let moved = form.tells_position() && self.feed.head() != begin.at;
+        if moved || begin.how == How::Resumed {
+            subscriber.missed(subscriber.outbox.fall_behind(), &self.metrics);
+        }
+        (subscriber, (begin, track))
     }
 }
 

@@ -12,12 +12,12 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use super::{CloseReason, socket::Socket};
+use super::socket::Socket;
 use crate::{
     event::{Entry, Offset},
     feed::{Feed, Page},
     hub::{self, Missed, Outbox, Subscriber},
-    metrics::{Because, Metrics},
+    metrics::Metrics,
 };
 
 /// Replies that may be on their way before no more messages are handled.
@@ -233,23 +233,18 @@ impl Outgoing {
     /// wakes again if that was not all. Ephemeral events are never replayed.
     pub(super) fn catch_up(
         &mut self,
-        page: Page,
+        (entries, reached): (&[Arc<Entry>], Offset),
         subscriber: &Subscriber,
         metrics: &Metrics,
-    ) -> Result<(), CloseReason> {
+    ) {
         let endpoint = &subscriber.endpoint;
-        let Page::Entries { entries, reached } = page else {
-            let dropped = &metrics.deliveries_dropped;
-            Because::count(dropped, &endpoint.name, "history_lost");
-            return Err(CloseReason::HistoryLost);
-        };
         let mut bytes = 0;
-        for entry in &entries {
+        for entry in entries {
             if let Some(text) = self.frame(entry, subscriber) {
                 // A frame larger than the whole outbox may pass when it is alone.
                 if bytes > 0 && bytes + text.len() > endpoint.limits.outbox_bytes {
                     subscriber.missed(subscriber.outbox.fall_behind(), metrics);
-                    return Ok(());
+                    return;
                 }
                 bytes += text.len();
                 self.push(text, Some(entry.position.offset));
@@ -263,7 +258,23 @@ impl Outgoing {
         } else {
             self.older.clear();
         }
-        Ok(())
+    }
+
+    /// What stands up to a place in the feed cannot be given; this text says so.
+    pub(super) fn go_on_at(&mut self, place: Offset, text: Utf8Bytes) {
+        self.push(text, Some(place));
+        self.sent = place;
+        self.older.retain(|(until, _)| *until > place);
+    }
+
+    /// How far everything has been given, if that is further than the last frame shows.
+    /// The client is told so.
+    pub(super) fn moved_on(&mut self) -> Option<Offset> {
+        let moved = self.is_empty() && self.sent > self.given;
+        moved.then(|| {
+            self.given = self.sent;
+            self.sent
+        })
     }
 
     /// Lets go of changes of topics that nothing to come depends on. Nothing up to

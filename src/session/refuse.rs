@@ -117,7 +117,7 @@ impl Sessions {
                     return handshake::not_websocket(head);
                 };
                 // Without it a browser sees no close code, only a failure.
-                let protocol = protocol.or_else(|| handshake::select(endpoint, head));
+                let protocol = handshake::select(endpoint, head, protocol);
                 handshake::agree(&mut response, protocol);
                 let client = handshake::upgrade(head);
                 let reason = CloseReason::Refused(*code, reason.clone());

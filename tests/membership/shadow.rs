@@ -8,7 +8,7 @@ use outrigger::{
     event::{Event, Offset, SessionId, Topic},
     feed::{Feed, Page, Settings},
     frame::Client,
-    hub::{Due, Hub, Outbox, Subscriber},
+    hub::{Due, Form, Hub, Outbox, Subscriber},
     metrics::Metrics,
     routes::Endpoint,
 };
@@ -98,6 +98,7 @@ fn subscriber(number: usize, endpoint: &Arc<Endpoint>, outbox: Arc<Outbox>) -> A
         }),
         endpoint: endpoint.clone(),
         topics: [topic(0)].into(),
+        form: Form::Bare,
         outbox,
     })
 }

@@ -10,7 +10,7 @@ mod keys;
 mod leaving;
 mod legs;
 mod rules;
-mod slow;
+pub(crate) mod slow;
 mod turns;
 
 use serde_json::json;

@@ -6,7 +6,7 @@ use super::endpoint;
 use crate::harness::{App, Client, Stage, as_user, handshake, ok};
 
 /// A client whose kernel takes little and who reads only when told.
-pub(super) async fn slow_reader(stage: &Stage, user: u64) -> Client {
+pub(crate) async fn slow_reader(stage: &Stage, user: u64) -> Client {
     let mut client = Client::connect_narrow(stage.outrigger.addr()).await;
     client
         .send(handshake(&as_user("/ws/news", user), &[]))
@@ -16,7 +16,7 @@ pub(super) async fn slow_reader(stage: &Stage, user: u64) -> Client {
 }
 
 /// The next frame from the server: its first byte and its payload.
-pub(super) async fn frame(client: &mut Client) -> (u8, Vec<u8>) {
+pub(crate) async fn frame(client: &mut Client) -> (u8, Vec<u8>) {
     let head = client.read(2).await;
     let length = match head[1] {
         126 => {
@@ -34,7 +34,7 @@ pub(super) async fn frame(client: &mut Client) -> (u8, Vec<u8>) {
 
 /// Posts events with large payloads, a few at a time, and waits until a reader that
 /// keeps up has them.
-pub(super) async fn burst(stage: &Stage, reader: &mut crate::harness::Socket, count: u64) {
+pub(crate) async fn burst(stage: &Stage, reader: &mut crate::harness::Socket, count: u64) {
     let filling = "x".repeat(60_000);
     for first in (0..count).step_by(10) {
         let event = |n| json!({"type": "news", "topics": ["news"], "data": {"n": {"at": n, "filling": filling}}});

@@ -139,10 +139,12 @@ fn endpoint(
     door::known_users(check, file, spanned);
     let known = place.open(false);
     let welcome = (raw.welcome.as_ref(), raw.welcome_text.as_ref());
+    let lost = (raw.history_lost.as_ref(), None);
     let name: Arc<str> = place.own_name().into();
     Some(Endpoint {
         permit: door::permit(check, &place, raw),
         welcome: frames::reply(check, &place, &known, welcome),
+        history_lost: frames::reply(check, &place, &known, lost),
         invalid_json: frames::answer(check, &place, &known, raw.on_invalid_json.as_ref()),
         refuse: door::refusals(check, &raw.refuse),
         rollout: flags::rollout(check, raw.rollout.as_ref(), &name),

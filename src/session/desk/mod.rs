@@ -211,6 +211,12 @@ impl Desk {
         self.reply(self.endpoint.welcome.as_ref()?, Said::default())
     }
 
+    /// What a client is told that has missed what is not remembered, where the endpoint
+    /// has words for it.
+    pub(super) fn history_lost(&self) -> Option<Utf8Bytes> {
+        self.reply(self.endpoint.history_lost.as_ref()?, Said::default())
+    }
+
     fn scope<'a>(&'a self, said: Said<'a>) -> Scope<'a> {
         Scope {
             client: Some(&self.client),

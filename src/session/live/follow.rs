@@ -130,6 +130,7 @@ impl Live {
             client: Arc::new(client),
             endpoint: endpoint.clone(),
             topics,
+            form: old.form,
             outbox: old.outbox.clone(),
         }))
     }
