@@ -213,8 +213,8 @@ metrics! {
     feed_sync_seconds: Histogram = seconds(), "Seconds that the feed's disk took to write and sync a group of events";
     /// How many events were made safe together.
     feed_group_events: Histogram = amounts(), "Events that the feed's disk wrote and synced together";
-    /// Groups that the disk did not take.
-    feed_write_failures: Family<Ended, Counter> = Family::default(), "Writes that the feed's disk did not take, by reason";
+    /// What the store did not take.
+    feed_write_failures: Family<Ended, Counter> = Family::default(), "Writes that the feed's disk or Redis did not take, by reason";
     /// Files of the feed.
     feed_disk_bytes: Gauge = Gauge::default(), "Bytes of the feed on the disk";
     /// Writes that a crash had cut off.
@@ -223,6 +223,14 @@ metrics! {
     feed_reads: Family<Ended, Counter> = Family::default(), "Reads of what is no longer in memory from where the feed is kept, by result";
     /// History that was lost.
     feed_epoch_changes: Family<Ended, Counter> = Family::default(), "Times the feed had lost history and began a new epoch, by reason";
+    /// From an entry's being put into the shared stream to its being in memory here.
+    feed_lag_seconds: Histogram = seconds(), "Seconds from an entry's being put into the shared stream to its being read here, as far as the clocks agree";
+    /// Connections to the shared stream, and how they ended.
+    feed_connects: Family<Ended, Counter> = Family::default(), "Connections to the shared stream and their ends, by result";
+    /// Stretches of the shared stream that were gone before they were read.
+    feed_gaps: Counter = Counter::default(), "Stretches of the shared stream that were gone before this node had read them";
+    /// What lies in the shared stream and is no event.
+    feed_undecodable: Counter = Counter::default(), "Entries of the shared stream that are no events, skipped";
     /// Who reads along on the admin port.
     tails: Family<Ended, Counter> = Family::default(), "Tails on the admin port, by result";
     /// What tails did not show.

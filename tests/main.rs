@@ -36,6 +36,7 @@ mod reload;
 mod resume;
 mod selftest;
 mod sessions;
+mod shared_feed;
 mod smuggling;
 mod steps;
 mod stream;

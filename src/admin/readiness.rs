@@ -8,6 +8,7 @@ use std::sync::{
 use http::{Response, StatusCode};
 
 use crate::{
+    feed::Feed,
     metrics::Metrics,
     reply::{self, Body},
 };
@@ -44,14 +45,16 @@ const NAMES: [&str; 6] = [
 #[derive(Debug)]
 pub struct Readiness {
     phase: AtomicU8,
+    feed: Arc<Feed>,
     metrics: Arc<Metrics>,
 }
 
 impl Readiness {
     /// A process that starts.
-    pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+    pub fn new(feed: Arc<Feed>, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             phase: AtomicU8::new(Phase::Starting as u8),
+            feed,
             metrics,
         })
     }
@@ -64,10 +67,14 @@ impl Readiness {
         ));
     }
 
-    /// 200 while serving, else 503 with the phase.
+    /// 200 while serving, else 503 with the phase, or with why nobody can be served yet.
     pub(super) fn answer(&self) -> Response<Body> {
         let phase = self.phase.load(Ordering::Acquire);
         let running = phase == Phase::Running as u8;
+        if let Some(why) = self.feed.unopened().filter(|_| running) {
+            let text = format!("the feed was not reached yet: {why}\n");
+            return reply::text(StatusCode::SERVICE_UNAVAILABLE, text);
+        }
         let status = if running {
             StatusCode::OK
         } else {

@@ -112,7 +112,7 @@ impl App {
             metrics.clone(),
             (watchdog, ends.door.clone(), access_log),
         );
-        let readiness = Readiness::new(metrics.clone());
+        let readiness = Readiness::new(feed.clone(), metrics.clone());
         Ok(Self {
             listener,
             admin,
@@ -176,6 +176,7 @@ impl App {
             admin,
             service,
             sessions,
+            feed,
             hub,
             metrics,
             reloader,
@@ -191,6 +192,7 @@ impl App {
             background,
             ..
         } = ends;
+        background.spawn(feed.run(cut.clone()));
         let hub = background.spawn(hub.run(cut.clone()));
         if let Some(changes) = changes {
             background.spawn(changes.follow(reloader.clone(), service.clone(), cut.clone()));

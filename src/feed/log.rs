@@ -10,9 +10,10 @@ use std::{
 };
 
 use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    Appended, Batch, Kept, OpenError, Page, Settings, Status, Unavailable,
+    Appended, Batch, Kept, Lease, OpenError, Page, Settings, Shared, Status, Unavailable,
     disk::Disk,
     redis::Stream,
     store::Store,
@@ -30,6 +31,8 @@ pub struct Feed {
     pub(super) recent: Arc<Recent>,
     store: Store,
     closed: AtomicBool,
+    /// What this process is called among those that share the feed.
+    node: Arc<str>,
 }
 
 /// What is in memory, shared with the store that fills it.
@@ -47,7 +50,7 @@ impl Feed {
     /// position of an earlier life is taken for one of this.
     pub fn new(settings: Settings, metrics: Arc<Metrics>) -> Arc<Self> {
         let recent = Recent::new(&settings, metrics);
-        Self::with(settings, recent, Store::None)
+        Self::with(settings, node(), recent, Store::None)
     }
 
     /// The feed of these settings, with what was in it.
@@ -55,22 +58,50 @@ impl Feed {
     /// # Errors
     /// What is on the disk cannot be used.
     pub fn open(settings: Settings, metrics: Arc<Metrics>) -> Result<Arc<Self>, OpenError> {
-        let recent = Recent::new(&settings, metrics);
+        let (recent, node) = (Recent::new(&settings, metrics), node());
         let store = match &settings.kept {
             Kept::Memory => Store::None,
             Kept::Disk(place) => Store::Disk(Disk::open(place, &settings, recent.clone())?),
-            Kept::Redis(_) => Store::Redis(Stream::open(&settings, recent.clone())),
+            Kept::Redis(redis) => {
+                let stream = Stream::open(&settings, redis, &node, recent.clone());
+                Store::Redis(Box::new(stream))
+            }
         };
-        Ok(Self::with(settings, recent, store))
+        Ok(Self::with(settings, node, recent, store))
     }
 
-    fn with(settings: Settings, recent: Arc<Recent>, store: Store) -> Arc<Self> {
+    fn with(settings: Settings, node: Arc<str>, recent: Arc<Recent>, store: Store) -> Arc<Self> {
         Arc::new(Self {
             settings,
             recent,
             store,
             closed: AtomicBool::new(false),
+            node,
         })
+    }
+
+    /// Does what a shared feed does by itself, until it is told to stop.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        match &self.store {
+            Store::None | Store::Disk(_) => stop.cancelled().await,
+            Store::Redis(stream) => stream.run(stop).await,
+        }
+    }
+
+    /// Waits until the feed was reached once: from where on entries are handed out.
+    pub async fn opened(&self) -> Offset {
+        match &self.store {
+            Store::None | Store::Disk(_) => self.recent.head(),
+            Store::Redis(stream) => stream.opened().await,
+        }
+    }
+
+    /// Why nobody can be served yet, if the feed was never reached.
+    pub fn unopened(&self) -> Option<String> {
+        match &self.store {
+            Store::None | Store::Disk(_) => None,
+            Store::Redis(stream) => stream.unopened(),
+        }
     }
 
     /// Puts events at the end, all of them or none, each id once. Done when they are as
@@ -184,6 +215,7 @@ impl Feed {
             floor,
             events,
             bytes,
+            connected: true,
             ..Status::default()
         };
         self.store.describe(&mut status);
@@ -193,6 +225,28 @@ impl Feed {
     /// Whether other nodes append to it as well.
     pub fn is_shared(&self) -> bool {
         matches!(self.store, Store::Redis(_))
+    }
+
+    /// What nodes that share the feed have in common besides.
+    pub fn shared(&self) -> Option<&Arc<Shared>> {
+        match &self.store {
+            Store::None | Store::Disk(_) => None,
+            Store::Redis(stream) => Some(&stream.shared),
+        }
+    }
+
+    /// What this process is called among the nodes: never the same twice.
+    pub fn node(&self) -> &Arc<str> {
+        &self.node
+    }
+
+    /// The right to do something that one node does for all. Always held where the
+    /// feed is not shared.
+    pub fn lease(&self, name: &str) -> Lease {
+        match &self.store {
+            Store::None | Store::Disk(_) => Lease::always(),
+            Store::Redis(stream) => stream.lease(name),
+        }
     }
 
     /// By which settings.
@@ -246,10 +300,48 @@ impl Recent {
         Ok(appended)
     }
 
+    pub(super) fn head(&self) -> Offset {
+        *self.head.borrow()
+    }
+
+    pub(super) fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// Whether what waits to be handed out leaves room for more.
+    pub(super) fn has_room(&self) -> bool {
+        let waiting = self.lock().waiting();
+        waiting.events < self.bounds.events && waiting.bytes < self.bounds.bytes
+    }
+
+    /// Goes on in another epoch: the offsets stand.
+    pub(super) fn adopt(&self, epoch: u64) {
+        self.epoch.store(epoch, Ordering::Release);
+    }
+
+    /// Takes what was there before this process: nobody waits for it. Gives the head.
+    pub(super) fn load(&self, begin: Offset, entries: Vec<Arc<Entry>>) -> Offset {
+        let mut window = self.lock();
+        window.begin(begin);
+        entries.into_iter().for_each(|entry| window.push(entry));
+        let head = window.head();
+        window.hand_out(head);
+        self.show(&mut window);
+        head
+    }
+
     /// Puts entries that a store has taken at the end.
     pub(super) fn publish(&self, entries: Vec<Arc<Entry>>) {
         let mut window = self.lock();
         entries.into_iter().for_each(|entry| window.push(entry));
+        self.show(&mut window);
+    }
+
+    /// The same, where entries that cannot be read stand up to a place.
+    pub(super) fn publish_up_to(&self, entries: Vec<Arc<Entry>>, head: Offset) {
+        let mut window = self.lock();
+        entries.into_iter().for_each(|entry| window.push(entry));
+        window.reach(head);
         self.show(&mut window);
     }
 
@@ -321,6 +413,13 @@ impl Recent {
     pub(super) fn lock(&self) -> MutexGuard<'_, Window> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A name that no other process has.
+fn node() -> Arc<str> {
+    use std::hash::{BuildHasher, RandomState};
+    let half = || RandomState::new().hash_one(std::process::id());
+    format!("{:016x}{:016x}", half(), half()).into()
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use crate::event::{Entry, Event, Offset, Position};
 
 pub use disk::Settings as Disk;
 pub use log::Feed;
-pub use redis::Settings as Redis;
+pub use redis::{Lease, Settings as Redis, Shared};
 pub use search::{Sought, Stretch};
 
 /// How much the feed remembers, and where. Whatever is reached first trims the oldest.
@@ -135,6 +135,8 @@ pub struct Status {
     pub bytes: u64,
     /// In how many files they are, on disk.
     pub segments: usize,
+    /// Whether the store can be reached.
+    pub connected: bool,
     /// What the store could not do last, and when; gone as soon as it could again.
     pub last_error: Option<(String, SystemTime)>,
     /// When events were last made safe.

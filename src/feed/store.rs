@@ -10,7 +10,7 @@ use crate::event::Offset;
 pub(super) enum Store {
     None,
     Disk(Disk),
-    Redis(Stream),
+    Redis(Box<Stream>),
 }
 
 impl Store {
@@ -50,7 +50,7 @@ impl Store {
         match self {
             Self::None => status.store = "memory",
             Self::Disk(disk) => disk.describe(status),
-            Self::Redis(_) => status.store = "redis",
+            Self::Redis(stream) => stream.describe(status),
         }
     }
 

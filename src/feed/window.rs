@@ -67,6 +67,11 @@ impl Window {
         };
     }
 
+    /// Up to here everything is known, and nothing more is here.
+    pub(super) fn reach(&mut self, head: Offset) {
+        self.head = self.head.max(head);
+    }
+
     pub(super) fn head(&self) -> Offset {
         self.head
     }

@@ -152,7 +152,12 @@ impl Hub {
         let mut heads = self.feed.watch();
         let mut trim = interval(TRIM);
         heads.mark_unchanged();
-        let mut cursor = self.handed_out();
+        let Some(mut cursor) = stop.run_until_cancelled(self.feed.opened()).await else {
+            return;
+        };
+        // What was there before is for nobody here.
+        cursor = cursor.max(self.handed_out());
+        *self.lock() = cursor;
         loop {
             let handed_out = self.hand_out_after(cursor);
             cursor = match stop.run_until_cancelled(handed_out).await {

@@ -96,6 +96,12 @@ impl Server {
         self
     }
 
+    /// The same, or in a Cluster the one that has this key.
+    #[must_use]
+    pub fn for_key(self, _: &str) -> Self {
+        self
+    }
+
     /// Whether a password is written where it can be read.
     pub fn has_password(&self) -> bool {
         self.password.is_some()

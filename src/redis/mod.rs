@@ -14,7 +14,7 @@ use std::{
 };
 
 use ::redis::{
-    Client, Cmd, FromRedisValue, Pipeline, RedisError, Value,
+    Client, Cmd, FromRedisValue, Pipeline, RedisError, ScriptInvocation, Value,
     aio::{MultiplexedConnection, PubSub},
 };
 use tokio::{
@@ -100,6 +100,19 @@ impl Redis {
         self.answer(asked).await
     }
 
+    /// Runs a script, which the server learns when it does not know it.
+    ///
+    /// # Errors
+    /// Redis is away, slow, or says no.
+    pub async fn script<T: FromRedisValue>(
+        &self,
+        call: &ScriptInvocation<'_>,
+    ) -> Result<T, Failure> {
+        let mut connection = self.shared().await?;
+        let asked = Box::pin(async { call.invoke_async(&mut connection).await });
+        self.answer(asked).await
+    }
+
     /// A connection of one's own, for a command that blocks: its answer is waited
     /// for without a limit, so that the caller sets one.
     ///
@@ -136,14 +149,17 @@ impl Redis {
     /// What an error of a connection of one's own means.
     pub fn failure(&self, error: &RedisError) -> Failure {
         let why = error.to_string();
-        // A failover leaves us with a replica: the master is to be asked for anew.
-        if why.contains("ReadOnly") {
+        // A failover leaves us with a replica, a Cluster may have given our keys to
+        // another: who has them is to be asked for anew.
+        let moved = why.contains("ReadOnly") || error.code() == Some("MOVED");
+        if moved {
             self.lock().shared = None;
         }
+        let lost = error.is_io_error() || error.is_connection_dropped() || error.is_timeout();
         Failure {
             server: self.name.clone(),
             why: why.into(),
-            lost: error.is_io_error() || error.is_connection_dropped() || error.is_timeout(),
+            lost: lost || moved,
         }
     }
 

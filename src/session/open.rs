@@ -23,6 +23,7 @@ use super::{
 use crate::{
     auth::Identity,
     event::{SessionName, Topic},
+    feed::Feed,
     frame::{Client, Scope},
     hub::{Outbox, Subscriber},
     metrics::Because,
@@ -130,7 +131,7 @@ impl Sessions {
             subprotocol,
             ..
         } = known;
-        let identity = admit(&endpoint, who, table)?;
+        let identity = admit(&endpoint, who, table, &self.feed)?;
         let expires_at = identity.as_ref().and_then(|user| user.expires_at);
         let mut client = Client {
             session: Some(SessionName(super::random())),
@@ -241,7 +242,15 @@ fn check_origin(
     allowed.then_some(()).ok_or(Refusal::Origin)
 }
 
-fn admit(endpoint: &Endpoint, who: Who, table: &RouteTable) -> Result<Option<Identity>, Refusal> {
+fn admit(
+    endpoint: &Endpoint,
+    who: Who,
+    table: &RouteTable,
+    feed: &Feed,
+) -> Result<Option<Identity>, Refusal> {
+    if feed.unopened().is_some() {
+        return Err(Refusal::NoFeed);
+    }
     match who {
         Who::User(identity) => Ok(Some(*identity)),
         Who::Nobody if endpoint.anonymous => Ok(None),

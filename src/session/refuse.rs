@@ -33,6 +33,8 @@ pub(super) enum Refusal {
     NotPermitted(String),
     Unknown(String),
     Full(&'static str),
+    /// The feed was never reached.
+    NoFeed,
 }
 
 impl Refusal {
@@ -45,6 +47,7 @@ impl Refusal {
             Self::NotPermitted(_) => "not_permitted",
             Self::Unknown(_) => "app_unavailable",
             Self::Full(limit) => limit,
+            Self::NoFeed => "feed_away",
         }
     }
 
@@ -62,6 +65,7 @@ impl Refusal {
         match self {
             Self::Origin => "the page's origin is not allowed",
             Self::Full(limit) => limit,
+            Self::NoFeed => "the feed was not reached yet",
             Self::Handshake(why)
             | Self::NoToken(why)
             | Self::BadToken(why)
@@ -101,10 +105,10 @@ impl Sessions {
             Refusal::Origin => {
                 return reply::text(StatusCode::FORBIDDEN, "This origin is not allowed.\n");
             }
-            Refusal::Full(_) | Refusal::Unknown(_) if way == Way::Events => {
+            Refusal::Full(_) | Refusal::NoFeed | Refusal::Unknown(_) if way == Way::Events => {
                 return events::come_back();
             }
-            Refusal::Full(_) | Refusal::Unknown(_) => return busy(),
+            Refusal::Full(_) | Refusal::NoFeed | Refusal::Unknown(_) => return busy(),
             Refusal::Handshake(_) => return handshake::not_websocket(head),
         };
         match how {

@@ -66,6 +66,22 @@ impl Redis {
         std::fs::remove_file(self.folder.path().join("dump.rdb")).ok();
     }
 
+    /// Kills it; what it had written to its files is there when it starts again.
+    pub async fn stop_losing_what_is_not_saved(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            within("the end of redis-server", child.kill())
+                .await
+                .unwrap();
+        }
+    }
+
+    /// Sends a signal by its name.
+    pub async fn signal(&self, name: &str) {
+        let pid = self.child.as_ref().and_then(Child::id).unwrap().to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status().await;
+        assert!(status.unwrap().success(), "kill -s {name} {pid}");
+    }
+
     /// Stops it as a service manager does; what it held is there when it starts again.
     pub async fn stop_keeping_its_data(&mut self) {
         self.cli(&["SHUTDOWN", "SAVE"]).await;

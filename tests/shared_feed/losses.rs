@@ -1,0 +1,102 @@
+//! A Redis that is away, slow, or has lost what it held.
+
+use super::{Fleet, hears, said};
+
+const EPOCHS: &str = "outrigger_feed_epoch_changes_total";
+
+#[tokio::test]
+async fn sessions_stay_while_redis_is_away_and_hear_all_when_it_is_back() {
+    let mut fleet = Fleet::new().await;
+    let nodes = [fleet.node().await, fleet.node().await];
+    let mut sockets = [nodes[0].open("a").await, nodes[1].open("a").await];
+    nodes[0].say("a", 1).await;
+    fleet.redis.stop_keeping_its_data().await;
+    let answer = nodes[0].post(&said("a", 2)).await;
+    assert_eq!(answer.status(), 503, "{}", answer.text());
+    assert!(answer.header("retry-after").is_some());
+    fleet.redis.start_again().await;
+    nodes[0].say_at_last("a", 2).await;
+    nodes[1].say_at_last("a", 3).await;
+    for socket in &mut sockets {
+        hears(socket, [1, 2, 3]).await;
+    }
+    for node in &nodes {
+        assert!(node.0.metric(EPOCHS).await.abs() < 0.5);
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_comes_back_empty_begins_a_new_epoch_and_closes_no_session() {
+    let mut fleet = Fleet::new().await;
+    let nodes = [fleet.node().await, fleet.node().await];
+    let mut sockets = [nodes[0].open("a").await, nodes[1].open("a").await];
+    let before = nodes[0].say("a", 1).await;
+    for socket in &mut sockets {
+        hears(socket, [1]).await;
+    }
+    fleet.redis.restart().await;
+    nodes[1].say_at_last("a", 2).await;
+    let after = nodes[0].say_at_last("a", 3).await;
+    for socket in &mut sockets {
+        hears(socket, [2, 3]).await;
+    }
+    let epoch = |result: &serde_json::Value| {
+        let position = result["position"].as_str().unwrap();
+        position.split('.').next().unwrap().to_owned()
+    };
+    assert_ne!(epoch(&before), epoch(&after));
+    for node in &nodes {
+        node.0.metric_becomes(EPOCHS, 1.0).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_deleted_by_hand_is_noticed_without_a_reconnect() {
+    for command in [
+        &["FLUSHALL"][..],
+        &["DEL", "{outrigger}:stream"],
+        &["DEL", "{outrigger}:meta"],
+    ] {
+        let fleet = Fleet::new().await;
+        let node = fleet.node().await;
+        let mut socket = node.open("a").await;
+        node.say("a", 1).await;
+        hears(&mut socket, [1]).await;
+        fleet.redis.cli(command).await;
+        node.0.metric_becomes(EPOCHS, 1.0).await;
+        node.say_at_last("a", 2).await;
+        hears(&mut socket, [2]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_redis_with_old_data_begins_a_new_epoch() {
+    let mut fleet = Fleet::new().await;
+    let node = fleet.node().await;
+    let mut socket = node.open("a").await;
+    node.say("a", 1).await;
+    fleet.redis.cli(&["SAVE"]).await;
+    node.say("a", 2).await;
+    hears(&mut socket, [1, 2]).await;
+    fleet.redis.stop_losing_what_is_not_saved().await;
+    fleet.redis.start_again().await;
+    node.0.metric_becomes(EPOCHS, 1.0).await;
+    // Its id went with the data: the sender may send it again.
+    node.say_at_last("a", 3).await;
+    hears(&mut socket, [3]).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_hangs_costs_neither_sessions_nor_events() {
+    let fleet = Fleet::new().await;
+    let node = fleet.node().await;
+    let mut socket = node.open("a").await;
+    node.say("a", 1).await;
+    fleet.redis.signal("STOP").await;
+    let answer = node.post(&said("a", 2)).await;
+    fleet.redis.signal("CONT").await;
+    assert_eq!(answer.status(), 503, "{}", answer.text());
+    node.say_at_last("a", 2).await;
+    node.say_at_last("a", 3).await;
+    hears(&mut socket, [1, 2, 3]).await;
+}
