@@ -123,6 +123,22 @@ impl Client {
         Ok(length)
     }
 
+    /// The same, and gives the body.
+    pub(crate) async fn text(&mut self, request: &[u8]) -> io::Result<String> {
+        self.stream.write_all(request).await?;
+        let mut filled = 0;
+        loop {
+            filled += self.read(filled).await?;
+            let Some(head) = head_end(&self.buffer[..filled]) else {
+                continue;
+            };
+            let end = head as u64 + length(&self.buffer[..head])?;
+            if filled as u64 >= end {
+                return Ok(String::from_utf8_lossy(&self.buffer[head..filled]).into_owned());
+            }
+        }
+    }
+
     async fn read(&mut self, at: usize) -> io::Result<usize> {
         match self.stream.read(&mut self.buffer[at..]).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),

@@ -9,6 +9,7 @@ mod http;
 mod ingest;
 mod origin;
 mod raw;
+mod scaling;
 mod server;
 mod signing;
 mod sockets;
@@ -22,7 +23,7 @@ use table::{Table, median};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-const USAGE: &str = "usage: benches/run [forward] [fanout] [memory] [ingest] [--quick]";
+const USAGE: &str = "usage: benches/run [forward] [fanout] [memory] [ingest] [scaling] [--quick]";
 
 fn main() -> ExitCode {
     // `cargo bench` adds a word of its own.
@@ -53,7 +54,7 @@ fn run(words: &[String]) -> Result<(), Failure> {
         .collect();
     if parts
         .iter()
-        .any(|part| !["forward", "fanout", "memory", "ingest"].contains(part))
+        .any(|part| !["forward", "fanout", "memory", "ingest", "scaling"].contains(part))
     {
         return Err(USAGE.into());
     }
@@ -71,6 +72,9 @@ fn run(words: &[String]) -> Result<(), Failure> {
     }
     if wants("ingest") {
         ingest::run(rounds.min(3))?;
+    }
+    if wants("scaling") {
+        scaling::measure()?;
     }
     Ok(())
 }

@@ -75,6 +75,26 @@ impl Server {
         Self::build_with(name, env!("CARGO_BIN_EXE_outrigger"), 0, feed)
     }
 
+    /// A Redis that keeps nothing on the disk.
+    pub(crate) fn redis() -> Result<Self, Failure> {
+        let port = free_port()?;
+        let mut command = Command::new("redis-server");
+        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
+        command.args(["--save", "", "--appendonly", "no"]);
+        command.stdout(Stdio::null());
+        Self::start("redis", port, command, Files::new(port)?)
+    }
+
+    /// Outrigger with a feed in this Redis, and an admin listener on a port.
+    pub(crate) fn sharing(redis: u16, admin: u16) -> Result<Self, Failure> {
+        let feed = format!("[feed.redis]\nurl = \"redis://127.0.0.1:{redis}\"\n");
+        let tables = format!("[admin]\naddress = \"127.0.0.1:{admin}\"\n{feed}");
+        let server = Self::build_with("outrigger", env!("CARGO_BIN_EXE_outrigger"), 0, &tables)?;
+        // It answers 503 until it has reached its Redis, at once as a rule.
+        sleep(Duration::from_millis(300));
+        Ok(server)
+    }
+
     fn build(name: &'static str, path: &str, app: u16) -> Result<Self, Failure> {
         Self::build_with(name, path, app, "")
     }
@@ -84,7 +104,11 @@ impl Server {
         let files = Files::new(port)?;
         let config = files.0.join("outrigger.toml");
         let app = if app == 0 { NOWHERE } else { app };
-        let text = format!("{}\n{tables}", outrigger_config(port, app));
+        let mut config = outrigger_config(port, app);
+        if tables.contains("[admin]") {
+            config = config.replace("[admin]\nenabled = false\n", "");
+        }
+        let text = format!("{config}\n{tables}");
         fs::write(&config, text)?;
         let mut command = Command::new(path);
         command.arg("run").arg("--config").arg(&config);
@@ -177,7 +201,7 @@ fn resident_of(id: u32) -> Result<f64, Failure> {
     Ok(kib.parse::<f64>()? * 1024.0)
 }
 
-fn free_port() -> Result<u16, Failure> {
+pub(crate) fn free_port() -> Result<u16, Failure> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 

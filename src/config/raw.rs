@@ -126,6 +126,7 @@ tables! {
     }
     RedisFeed {
         url: Maybe<String>,
+        cluster: Vec<Spanned<String>>,
         sentinel: Maybe<Sentinel>,
         username: Option<String>,
         password_env: Maybe<String>,

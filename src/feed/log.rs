@@ -88,10 +88,11 @@ impl Feed {
         }
     }
 
-    /// Waits until the feed was reached once: from where on entries are handed out.
+    /// Waits until the feed was reached once: what stands up to here was there before,
+    /// and is not handed out.
     pub async fn opened(&self) -> Offset {
         match &self.store {
-            Store::None | Store::Disk(_) => self.recent.head(),
+            Store::None | Store::Disk(_) => Offset::ZERO,
             Store::Redis(stream) => stream.opened().await,
         }
     }

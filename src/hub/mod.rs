@@ -152,11 +152,10 @@ impl Hub {
         let mut heads = self.feed.watch();
         let mut trim = interval(TRIM);
         heads.mark_unchanged();
-        let Some(mut cursor) = stop.run_until_cancelled(self.feed.opened()).await else {
+        let Some(opened) = stop.run_until_cancelled(self.feed.opened()).await else {
             return;
         };
-        // What was there before is for nobody here.
-        cursor = cursor.max(self.handed_out());
+        let mut cursor = opened.max(self.handed_out());
         *self.lock() = cursor;
         loop {
             let handed_out = self.hand_out_after(cursor);

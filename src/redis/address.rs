@@ -3,14 +3,15 @@
 use std::{fmt, sync::Arc};
 
 use ::redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult, TlsCertificates,
-    TlsMode,
+    Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, RedisResult,
+    TlsCertificates, TlsMode,
     sentinel::{SentinelClientBuilder, SentinelServerType},
 };
 
+use super::cluster;
 use crate::secret::Secret;
 
-/// A server: by its address, or by what Sentinels know of it.
+/// A server: by its address, or by what Sentinels or the nodes of a Cluster know of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Server {
     place: Place,
@@ -25,6 +26,14 @@ pub struct Server {
 enum Place {
     At(ConnectionAddr),
     Sentinel(Sentinel),
+    Cluster(Cluster),
+}
+
+/// Nodes of a Cluster that can be asked, and the key whose node is wanted.
+#[derive(Clone, Debug, PartialEq)]
+struct Cluster {
+    nodes: Vec<ConnectionAddr>,
+    key: String,
 }
 
 /// Sentinels, and what they call the master.
@@ -81,6 +90,24 @@ impl Server {
         }
     }
 
+    /// The Cluster that these are nodes of, with the login of the first.
+    ///
+    /// # Errors
+    /// There is none, or one is not named by its address.
+    pub fn by_cluster(servers: Vec<Self>) -> Result<Self, NotAServer> {
+        let addresses = servers.iter().map(|server| match &server.place {
+            Place::At(address) if server.db == 0 && has_port(address) => Ok(address.clone()),
+            Place::At(_) | Place::Sentinel(_) | Place::Cluster(_) => Err(NotAServer),
+        });
+        let nodes = addresses.collect::<Result<_, _>>()?;
+        let first = servers.into_iter().next().ok_or(NotAServer)?;
+        let key = String::new();
+        Ok(Self {
+            place: Place::Cluster(Cluster { nodes, key }),
+            ..first
+        })
+    }
+
     /// The same with a name and a password, where they are given.
     #[must_use]
     pub fn with_login(mut self, username: Option<String>, password: Option<Secret>) -> Self {
@@ -98,7 +125,10 @@ impl Server {
 
     /// The same, or in a Cluster the one that has this key.
     #[must_use]
-    pub fn for_key(self, _: &str) -> Self {
+    pub fn for_key(mut self, key: &str) -> Self {
+        if let Place::Cluster(cluster) = &mut self.place {
+            key.clone_into(&mut cluster.key);
+        }
         self
     }
 
@@ -110,7 +140,8 @@ impl Server {
     /// Whether the connection is encrypted.
     pub fn is_tls(&self) -> bool {
         match &self.place {
-            Place::At(address) => matches!(address, ConnectionAddr::TcpTls { .. }),
+            Place::At(address) => is_tls(address),
+            Place::Cluster(cluster) => cluster.nodes.first().is_some_and(is_tls),
             Place::Sentinel(sentinel) => sentinel.tls,
         }
     }
@@ -125,7 +156,26 @@ impl Server {
         match &self.place {
             Place::At(address) => self.client_at(address.clone()),
             Place::Sentinel(sentinel) => self.client_by(sentinel).await,
+            Place::Cluster(cluster) => self.client_in(cluster).await,
         }
+    }
+
+    /// Asks one node after the other, beginning anywhere, until one knows.
+    async fn client_in(&self, cluster: &Cluster) -> RedisResult<Client> {
+        let count = cluster.nodes.len().max(1);
+        let first = usize::try_from(super::random() % count as u64).unwrap_or_default();
+        let mut trouble = RedisError::from((
+            ErrorKind::InvalidClientConfig,
+            "no node of the Cluster knows who has the keys",
+        ));
+        for node in cluster.nodes.iter().cycle().skip(first).take(count) {
+            match cluster::owner(&self.client_at(node.clone())?, &cluster.key).await {
+                Ok(Some(owner)) => return self.client_at(beside(node, owner)),
+                Ok(None) => {}
+                Err(error) => trouble = error,
+            }
+        }
+        Err(trouble)
     }
 
     fn client_at(&self, address: ConnectionAddr) -> RedisResult<Client> {
@@ -188,6 +238,30 @@ impl Server {
     }
 }
 
+fn is_tls(address: &ConnectionAddr) -> bool {
+    matches!(address, ConnectionAddr::TcpTls { .. })
+}
+
+fn has_port(address: &ConnectionAddr) -> bool {
+    is_tls(address) || matches!(address, ConnectionAddr::Tcp(..))
+}
+
+/// Another node of the Cluster that this one is of, reached in the same way.
+fn beside(node: &ConnectionAddr, (host, port): (Option<String>, u16)) -> ConnectionAddr {
+    let mut address = node.clone();
+    if let ConnectionAddr::Tcp(its, its_port)
+    | ConnectionAddr::TcpTls {
+        host: its,
+        port: its_port,
+        ..
+    } = &mut address
+    {
+        *its = host.unwrap_or_else(|| its.clone());
+        *its_port = port;
+    }
+    address
+}
+
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
@@ -195,6 +269,10 @@ impl fmt::Display for Server {
             Place::Sentinel(sentinel) => {
                 write!(f, "sentinel master {}/{}", sentinel.master, self.db)
             }
+            Place::Cluster(cluster) => match cluster.nodes.first() {
+                Some(node) => write!(f, "cluster of {node}"),
+                None => f.write_str("cluster"),
+            },
         }
     }
 }

@@ -5,6 +5,7 @@
 //! the channel layer and the steps that set keys call it.
 
 mod address;
+mod cluster;
 
 use std::{
     fmt,
@@ -46,7 +47,8 @@ pub struct Failure {
     pub lost: bool,
 }
 
-/// One Redis server, or whichever a Sentinel calls the master.
+/// One Redis server, whichever a Sentinel calls the master, or the one in a Cluster that
+/// has the keys.
 pub struct Redis {
     server: Server,
     name: Arc<str>,
@@ -267,8 +269,12 @@ fn usable(answer: Result<Value, RedisError>) -> Result<(), RedisError> {
 /// each, and never the same for two processes.
 pub fn pause(failures: u32) -> Duration {
     let most = FIRST_PAUSE.saturating_mul(1 << failures.min(8));
-    let share = (RandomState::new().hash_one(0) >> 11) as f64 / (1_u64 << 53) as f64;
+    let share = (random() >> 11) as f64 / (1_u64 << 53) as f64;
     most.min(LAST_PAUSE).mul_f64(0.5 + share / 2.0)
+}
+
+fn random() -> u64 {
+    RandomState::new().hash_one(0)
 }
 
 /// `SET key value`, for `ttl` if there is one: a plain command for who has only that to say.

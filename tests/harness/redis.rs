@@ -12,7 +12,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::within;
+use super::{until, within};
 
 /// A server with nothing in it.
 pub struct Redis {
@@ -121,7 +121,8 @@ impl Redis {
 
     async fn begin(&mut self) {
         let port = self.port.to_string();
-        let mut command = Command::new("redis-server");
+        let program = std::env::var("REDIS_SERVER");
+        let mut command = Command::new(program.as_deref().unwrap_or("redis-server"));
         command
             .args(["--port", &port, "--bind", "127.0.0.1", "--save", ""])
             .args(["--appendonly", "no", "--daemonize", "no", "--dir"])
@@ -147,6 +148,55 @@ impl Redis {
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
             self.child = Some(child);
         }
+    }
+}
+
+/// One Sentinel that watches a master alone.
+pub struct Sentinel {
+    _child: Child,
+    port: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Sentinel {
+    /// Starts one, and waits until it knows the master's replica.
+    pub async fn of(master: &Redis) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port().to_string();
+        drop(free);
+        let file = folder.path().join("sentinel.conf");
+        let lines = format!(
+            "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor main 127.0.0.1 {} 1\n",
+            folder.path().display(),
+            master.port()
+        );
+        std::fs::write(&file, lines).unwrap();
+        let mut command = Command::new("redis-server");
+        command.arg(file).arg("--sentinel").stdout(Stdio::null());
+        let sentinel = Self {
+            _child: command.kill_on_drop(true).spawn().unwrap(),
+            port,
+            _folder: folder,
+        };
+        until("the Sentinel to see the replica", async || {
+            let replicas = sentinel.ask(&["SENTINEL", "REPLICAS", "main"]).await;
+            replicas.contains("master-link-status") && !replicas.contains("err")
+        })
+        .await;
+        sentinel
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> &str {
+        &self.port
+    }
+
+    /// Runs one command and gives its answer.
+    pub async fn ask(&self, words: &[&str]) -> String {
+        let mut command = Command::new("redis-cli");
+        let output = command.args(["-p", &self.port]).args(words).output().await;
+        String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
     }
 }
 

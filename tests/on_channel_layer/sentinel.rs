@@ -1,53 +1,11 @@
 //! The master is whichever the Sentinel names, also after it has named another.
 
-use std::process::Stdio;
-
-use tokio::process::{Child, Command};
-
 use super::ENDPOINT;
-use crate::harness::{App, Outrigger, Redis, Socket, ok, redis::channels, until};
-
-/// One Sentinel that watches a master alone.
-struct Sentinel {
-    _child: Child,
-    port: String,
-    _folder: tempfile::TempDir,
-}
-
-impl Sentinel {
-    async fn of(master: &Redis) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port().to_string();
-        drop(free);
-        let file = folder.path().join("sentinel.conf");
-        let lines = format!(
-            "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor main 127.0.0.1 {} 1\n",
-            folder.path().display(),
-            master.port()
-        );
-        std::fs::write(&file, lines).unwrap();
-        let mut command = Command::new("redis-server");
-        command.arg(file).arg("--sentinel").stdout(Stdio::null());
-        let sentinel = Self {
-            _child: command.kill_on_drop(true).spawn().unwrap(),
-            port,
-            _folder: folder,
-        };
-        until("the Sentinel to see the replica", async || {
-            let replicas = sentinel.ask(&["SENTINEL", "REPLICAS", "main"]).await;
-            replicas.contains("master-link-status") && !replicas.contains("err")
-        })
-        .await;
-        sentinel
-    }
-
-    async fn ask(&self, words: &[&str]) -> String {
-        let mut command = Command::new("redis-cli");
-        let output = command.args(["-p", &self.port]).args(words).output().await;
-        String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
-    }
-}
+use crate::harness::{
+    App, Outrigger, Redis, Socket, ok,
+    redis::{Sentinel, channels},
+    until,
+};
 
 #[tokio::test]
 async fn after_a_failover_the_new_master_is_joined() {
@@ -64,13 +22,13 @@ async fn after_a_failover_the_new_master_is_joined() {
         "[app]\naddress = \"http://{}\"\n[source.channel_layer]\n\
          sentinel = {{ nodes = [\"127.0.0.1:{}\"], master = \"main\", db = 1 }}\n{ENDPOINT}",
         app.addr(),
-        sentinel.port
+        sentinel.port()
     );
     let outrigger = Outrigger::start(&config).await;
     let mut socket = Socket::open(outrigger.addr(), "/ws/chat_1").await;
     let layer = format!(
         "RedisChannelLayer(hosts=[{{'sentinels': [('127.0.0.1', {})], 'master_name': 'main', 'db': 1}}])",
-        sentinel.port
+        sentinel.port()
     );
     let send = |n| format!("await layer.group_send('chat_1', {{'type': 'other', 'n': {n}}})");
     channels(&layer, &send(1)).await;

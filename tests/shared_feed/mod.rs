@@ -1,8 +1,11 @@
 //! The feed in a Redis Stream that several nodes share: whatever happens to Redis, each
 //! session hears each event once and in order, or is told.
 
+mod durability;
 mod losses;
 mod nodes;
+mod places;
+mod trimming;
 
 use serde_json::{Value, json};
 

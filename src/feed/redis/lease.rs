@@ -16,9 +16,9 @@ use tracing::{info, warn};
 use super::{lock, scripts::Scripts};
 
 /// How long a lease lasts that is not renewed.
-const TTL: Duration = Duration::from_secs(10);
+const TTL: Duration = Duration::from_secs(6);
 /// How often it is.
-const RENEW: Duration = Duration::from_secs(3);
+const RENEW: Duration = Duration::from_secs(1);
 /// To give leases back at the end.
 const GOODBYE: Duration = Duration::from_millis(500);
 

@@ -15,6 +15,7 @@ mod names;
 mod probe;
 mod pubsub;
 mod send;
+mod shared;
 
 use std::{
     collections::HashSet,
@@ -202,6 +203,9 @@ impl ChannelLayer {
                 }
                 match core {
                     true => Box::pin(core::run(self.clone(), (stop, None), &tracker)).await,
+                    false if self.feed.is_shared() => {
+                        Box::pin(shared::run(self.clone(), stop, &tracker)).await;
+                    }
                     false => Box::pin(pubsub::run(self.clone(), stop, &tracker)).await,
                 }
             }

@@ -16,6 +16,24 @@ pub(super) fn group_channel(prefix: &str, group: &str) -> String {
     format!("{prefix}__group__{group}")
 }
 
+/// The group of such a channel.
+pub(super) fn group<'a>(prefix: &str, channel: &'a str) -> Option<&'a str> {
+    let group = channel.strip_prefix(prefix)?.strip_prefix("__group__")?;
+    is_group(group).then_some(group)
+}
+
+/// The pattern that all channels of groups fit.
+pub(super) fn all_groups(prefix: &str) -> String {
+    let mut pattern = String::new();
+    for char in prefix.chars() {
+        if matches!(char, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
+            pattern.push('\\');
+        }
+        pattern.push(char);
+    }
+    pattern + "__group__*"
+}
+
 /// The part of a channel's name that names the queue of its process.
 pub(super) fn queue(channel: &str) -> &str {
     let end = channel.find('!').map_or(channel.len(), |at| at + 1);
@@ -78,6 +96,16 @@ mod tests {
         ] {
             assert!(!is_group(name), "{name}");
         }
+    }
+
+    #[test]
+    fn all_channels_of_groups_are_found_and_read_back() {
+        assert_eq!(all_groups("asgi"), "asgi__group__*");
+        assert_eq!(all_groups("a*[b]"), "a\\*\\[b\\]__group__*");
+        let channel = group_channel("asgi", "chat_1");
+        assert_eq!(group("asgi", &channel), Some("chat_1"));
+        assert_eq!(group("other", &channel), None);
+        assert_eq!(group("asgi", "asgi__group__no group"), None);
     }
 
     #[test]

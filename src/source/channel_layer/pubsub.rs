@@ -33,13 +33,13 @@ use crate::{
 };
 
 /// A connection that says nothing is asked whether it lives, so often.
-const PING: Duration = Duration::from_secs(10);
+pub(super) const PING: Duration = Duration::from_secs(10);
 
 /// For the answer to a subscription or a ping.
-const ANSWER: Duration = Duration::from_secs(5);
+pub(super) const ANSWER: Duration = Duration::from_secs(5);
 
 /// Messages taken at a time.
-const MOST: usize = 256;
+pub(super) const MOST: usize = 256;
 
 /// Subscribes, hears and unsubscribes, until `stop`.
 pub(super) async fn run(layer: Arc<ChannelLayer>, stop: CancellationToken, tracker: &TaskTracker) {
@@ -193,20 +193,6 @@ impl Shard {
             failures = failures.saturating_add(1);
         }
     }
-
-    /// Hands on what came, or counts what there is no room for.
-    fn hand_on(&self, arrived: Vec<Arrived>) {
-        let count = arrived.len();
-        if !arrived.is_empty() && self.batches.try_send(arrived).is_err() {
-            for _ in 0..count {
-                self.layer.count_event("overflow");
-            }
-            warn!(
-                count,
-                "Messages of the channel layer are dropped: the feed does not take them fast enough"
-            );
-        }
-    }
 }
 
 /// A connection and what it is subscribed to, by channel.
@@ -230,7 +216,8 @@ impl Heard<'_> {
                 some = messages.next() => match some {
                     Some(messages) => {
                         let messages = messages.into_iter();
-                        self.shard.hand_on(messages.filter_map(|one| self.arrived(&one)).collect());
+                        let arrived = messages.filter_map(|one| self.arrived(&one)).collect();
+                        self.shard.layer.hand_on(&self.shard.batches, arrived);
                     }
                     None => return host.ended(),
                 },
@@ -318,6 +305,20 @@ impl Heard<'_> {
 }
 
 impl ChannelLayer {
+    /// Hands on what came, or counts what there is no room for.
+    pub(super) fn hand_on(&self, batches: &mpsc::Sender<Vec<Arrived>>, arrived: Vec<Arrived>) {
+        let count = arrived.len();
+        if !arrived.is_empty() && batches.try_send(arrived).is_err() {
+            for _ in 0..count {
+                self.count_event("overflow");
+            }
+            warn!(
+                count,
+                "Messages of the channel layer are dropped: the feed does not take them fast enough"
+            );
+        }
+    }
+
     fn channel(&self, topic: &Topic) -> String {
         names::group_channel(&self.settings.prefix, topic.as_str())
     }

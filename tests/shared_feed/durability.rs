@@ -1,0 +1,205 @@
+//! Kills at random moments under a stream of webhooks: of an Outrigger, and of Redis
+//! itself. `KILLS=1000 cargo test --test outrigger shared_feed::durability` takes long.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use super::{Fleet, Node, said};
+use crate::harness::{App, HOOK_SECRET, Redis, Socket, ok, until, webhook_headers};
+
+/// Senders that each send one event after the other.
+const SENDERS: u64 = 3;
+/// Numbers of one sender.
+const EACH: u64 = 1_000_000;
+
+fn kills() -> u64 {
+    let kills = std::env::var("KILLS").ok();
+    kills.map_or(25, |kills| kills.parse().unwrap())
+}
+
+fn at_random(below: u64) -> u64 {
+    RandomState::new().hash_one(0) % below
+}
+
+/// Senders that send each event until it is taken, to whichever node is named.
+struct Senders {
+    to: Arc<Mutex<SocketAddr>>,
+    over: Arc<AtomicBool>,
+    taken: Arc<AtomicU64>,
+    tasks: Vec<JoinHandle<u64>>,
+}
+
+impl Senders {
+    fn start(to: SocketAddr) -> Self {
+        let mut senders = Self {
+            to: Arc::new(Mutex::new(to)),
+            over: Arc::default(),
+            taken: Arc::default(),
+            tasks: Vec::new(),
+        };
+        for which in 0..SENDERS {
+            let (to, over) = (senders.to.clone(), senders.over.clone());
+            let taken = senders.taken.clone();
+            senders.tasks.push(tokio::spawn(async move {
+                let mut n = 0;
+                while !over.load(Ordering::Relaxed) {
+                    while post(&to, which * EACH + n).await != Some(202) {
+                        sleep(Duration::from_millis(5)).await;
+                    }
+                    taken.fetch_add(1, Ordering::Relaxed);
+                    n += 1;
+                }
+                n
+            }));
+        }
+        senders
+    }
+
+    /// Waits until something was taken since.
+    async fn go_on(&self) {
+        let before = self.taken.load(Ordering::Relaxed);
+        until("an event to be taken", async || {
+            self.taken.load(Ordering::Relaxed) > before
+        })
+        .await;
+    }
+
+    /// How many events each has sent.
+    async fn end(self) -> Vec<u64> {
+        self.over.store(true, Ordering::Relaxed);
+        let mut sent = Vec::new();
+        for task in self.tasks {
+            sent.push(task.await.unwrap());
+        }
+        sent
+    }
+}
+
+/// The status of one attempt, if there was an answer.
+async fn post(to: &Mutex<SocketAddr>, n: u64) -> Option<u16> {
+    let to = *to.lock().unwrap();
+    let body = said("a", n).to_string();
+    let headers = webhook_headers(HOOK_SECRET, "in the body", body.as_bytes());
+    let length = body.len();
+    let request = format!(
+        "POST /outrigger/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+    );
+    let exchange = async {
+        let mut stream = TcpStream::connect(to).await.ok()?;
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.ok()?;
+        let status = std::str::from_utf8(answer.get(9..12)?).ok()?;
+        status.parse().ok()
+    };
+    timeout(Duration::from_secs(8), exchange).await.ok()?
+}
+
+/// Hears until all that was sent has come, each once and in its sender's order.
+async fn hears_all(socket: &mut Socket, sent: &[u64]) {
+    let mut heard = vec![0; sent.len()];
+    while heard != sent {
+        let n: u64 = socket.text().await.parse().unwrap();
+        let sender = usize::try_from(n / EACH).unwrap();
+        assert_eq!(n % EACH, heard[sender], "sender {sender}");
+        heard[sender] += 1;
+    }
+    assert!(socket.is_silent().await);
+}
+
+async fn in_stream(redis: &Redis) -> u64 {
+    let length = redis.cli(&["XLEN", "{outrigger}:stream"]).await;
+    length.parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outrigger_that_is_killed_loses_nothing_it_had_answered_for() {
+    let fleet = Fleet::new().await;
+    let stays = fleet.node().await;
+    let mut socket = stays.open("a").await;
+    let mut dies = fleet.node().await;
+    let senders = Senders::start(dies.0.addr());
+    let hears = tokio::spawn(async move {
+        let mut heard = Vec::new();
+        while let Ok(frame) = timeout(Duration::from_secs(20), socket.text()).await {
+            heard.push(frame.parse::<u64>().unwrap());
+            if heard.last() == Some(&(SENDERS * EACH)) {
+                break;
+            }
+        }
+        heard
+    });
+    for _ in 0..kills() {
+        senders.go_on().await;
+        sleep(Duration::from_millis(at_random(60))).await;
+        dies.0.signal("KILL").await;
+        dies = fleet.node().await;
+        *senders.to.lock().unwrap() = dies.0.addr();
+    }
+    let sent = senders.end().await;
+    stays.say("a", SENDERS * EACH).await;
+    let heard = hears.await.unwrap();
+    let total: u64 = sent.iter().sum();
+    assert_eq!(in_stream(&fleet.redis).await, total + 1);
+    let (mut missing, mut doubled) = (0, 0);
+    for (sender, sent) in (0..).zip(&sent) {
+        let own: Vec<_> = heard.iter().filter(|n| *n / EACH == sender).collect();
+        assert!(own.is_sorted(), "sender {sender}");
+        let mut once = own.clone();
+        once.dedup();
+        doubled += own.len() - once.len();
+        missing += *sent - once.len() as u64;
+    }
+    println!(
+        "Redis feed, Outrigger killed {} times: {total} events answered 202, {missing} missing, {doubled} doubled",
+        kills()
+    );
+    assert_eq!((missing, doubled), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_syncs_each_write_loses_nothing_when_it_is_killed() {
+    let mut fleet = Fleet {
+        app: App::answering(|_| ok("{}")).await,
+        redis: Redis::start_with(&["--appendonly", "yes", "--appendfsync", "always"]).await,
+    };
+    let nodes: [Node; 2] = [fleet.node().await, fleet.node().await];
+    let mut sockets = [nodes[0].open("a").await, nodes[1].open("a").await];
+    let senders = Senders::start(nodes[0].0.addr());
+    for kill in 0..kills() {
+        senders.go_on().await;
+        sleep(Duration::from_millis(at_random(60))).await;
+        fleet.redis.stop_losing_what_is_not_saved().await;
+        fleet.redis.start_again().await;
+        *senders.to.lock().unwrap() = nodes[usize::try_from(kill % 2).unwrap()].0.addr();
+    }
+    senders.go_on().await;
+    let sent = senders.end().await;
+    for socket in &mut sockets {
+        hears_all(socket, &sent).await;
+    }
+    let total: u64 = sent.iter().sum();
+    assert_eq!(in_stream(&fleet.redis).await, total);
+    for node in &nodes {
+        assert!(node.0.metric("outrigger_feed_epochs_total").await.abs() < 0.5);
+    }
+    println!(
+        "Redis feed, Redis killed {} times: {total} events answered 202, 0 missing, 0 doubled, order kept",
+        kills()
+    );
+}
