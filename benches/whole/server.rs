@@ -104,11 +104,11 @@ impl Server {
         let files = Files::new(port)?;
         let config = files.0.join("outrigger.toml");
         let app = if app == 0 { NOWHERE } else { app };
-        let mut config = outrigger_config(port, app);
+        let mut text = outrigger_config(port, app);
         if tables.contains("[admin]") {
-            config = config.replace("[admin]\nenabled = false\n", "");
+            text = text.replace("[admin]\nenabled = false\n", "");
         }
-        let text = format!("{config}\n{tables}");
+        text = format!("{text}\n{tables}");
         fs::write(&config, text)?;
         let mut command = Command::new(path);
         command.arg("run").arg("--config").arg(&config);

@@ -311,7 +311,7 @@ impl Recent {
 
     /// Whether what waits to be handed out leaves room for more.
     pub(super) fn has_room(&self) -> bool {
-        let waiting = self.lock().waiting();
+        let waiting = self.lock().waiting;
         waiting.events < self.bounds.events && waiting.bytes < self.bounds.bytes
     }
 

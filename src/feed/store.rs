@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+
 use super::{Appended, Batch, Page, Status, Unavailable, disk::Disk, redis::Stream};
 use crate::event::Offset;
 
@@ -32,7 +34,8 @@ impl Store {
         match self {
             Self::None => Page::Lost { oldest: cursor },
             Self::Disk(disk) => disk.after(cursor, limit).await,
-            Self::Redis(stream) => stream.after(cursor, limit).await,
+            // The compiler would follow its type through all who wait for it.
+            Self::Redis(stream) => stream.after(cursor, limit).boxed().await,
         }
     }
 

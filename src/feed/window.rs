@@ -27,7 +27,7 @@ pub(super) struct Window {
     gone: u64,
     /// Up to here entries have been handed out, and how much has not.
     handed_out: Offset,
-    waiting: Amount,
+    pub(super) waiting: Amount,
 }
 
 /// So many entries of so many bytes.

@@ -18,6 +18,7 @@ use ::redis::{
     Client, Cmd, FromRedisValue, Pipeline, RedisError, ScriptInvocation, Value,
     aio::{MultiplexedConnection, PubSub},
 };
+use futures_util::future::BoxFuture;
 use tokio::{
     sync::Semaphore,
     time::{Instant, timeout},
@@ -106,12 +107,13 @@ impl Redis {
     ///
     /// # Errors
     /// Redis is away, slow, or says no.
-    pub async fn script<T: FromRedisValue>(
+    pub async fn script<T: FromRedisValue + Send>(
         &self,
         call: &ScriptInvocation<'_>,
     ) -> Result<T, Failure> {
         let mut connection = self.shared().await?;
-        let asked = Box::pin(async { call.invoke_async(&mut connection).await });
+        // The type forgotten, too: the compiler would follow it through all who wait.
+        let asked: BoxFuture<'_, _> = Box::pin(async { call.invoke_async(&mut connection).await });
         self.answer(asked).await
     }
 

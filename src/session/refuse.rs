@@ -57,7 +57,7 @@ impl Refusal {
             Self::NoToken(_) | Self::BadToken(_) => StatusCode::UNAUTHORIZED,
             Self::Origin | Self::NotPermitted(_) => StatusCode::FORBIDDEN,
             Self::Handshake(_) => StatusCode::BAD_REQUEST,
-            Self::Unknown(_) | Self::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unknown(_) | Self::Full(_) | Self::NoFeed => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 

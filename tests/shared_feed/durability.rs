@@ -196,7 +196,13 @@ async fn a_redis_that_syncs_each_write_loses_nothing_when_it_is_killed() {
     let total: u64 = sent.iter().sum();
     assert_eq!(in_stream(&fleet.redis).await, total);
     for node in &nodes {
-        assert!(node.0.metric("outrigger_feed_epochs_total").await.abs() < 0.5);
+        assert!(
+            node.0
+                .metric("outrigger_feed_epoch_changes_total")
+                .await
+                .abs()
+                < 0.5
+        );
     }
     println!(
         "Redis feed, Redis killed {} times: {total} events answered 202, 0 missing, 0 doubled, order kept",

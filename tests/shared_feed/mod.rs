@@ -2,6 +2,7 @@
 //! session hears each event once and in order, or is told.
 
 mod durability;
+mod layer;
 mod losses;
 mod nodes;
 mod places;

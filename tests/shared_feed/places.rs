@@ -172,6 +172,12 @@ async fn in_a_cluster_the_node_with_the_keys_is_found_also_after_they_moved() {
     }
     assert_eq!(other.cli(&["XLEN", "{outrigger}:stream"]).await, "4");
     for node in &nodes {
-        assert!(node.0.metric("outrigger_feed_epochs_total").await.abs() < 0.5);
+        assert!(
+            node.0
+                .metric("outrigger_feed_epoch_changes_total")
+                .await
+                .abs()
+                < 0.5
+        );
     }
 }

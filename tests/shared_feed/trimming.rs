@@ -49,7 +49,13 @@ async fn a_session_that_idles_while_all_is_trimmed_has_lost_nothing() {
     }
     for node in &nodes {
         assert!(node.0.metric("outrigger_feed_gaps_total").await.abs() < 0.5);
-        assert!(node.0.metric("outrigger_feed_epochs_total").await.abs() < 0.5);
+        assert!(
+            node.0
+                .metric("outrigger_feed_epoch_changes_total")
+                .await
+                .abs()
+                < 0.5
+        );
     }
 }
 

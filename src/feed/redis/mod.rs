@@ -173,6 +173,7 @@ impl Stream {
             let (floor, found) = match self.scripts.page(cursor, head, limit.min(PAGE)).await {
                 Ok(found) => found,
                 Err(failure) => {
+                    self.count_read("failed");
                     warn!(error = %failure, "The feed's stream cannot be read; trying again");
                     sleep(pause(failures)).await;
                     failures = failures.saturating_add(1);
@@ -180,8 +181,10 @@ impl Stream {
                 }
             };
             if cursor < floor {
+                self.count_read("lost");
                 return Page::Lost { oldest: floor };
             }
+            self.count_read("ok");
             let Some(reached) = found.last().map(|raw| raw.place) else {
                 let entries = Vec::new();
                 return Page::Entries {
@@ -269,6 +272,11 @@ impl Stream {
                 }
             }
         }
+    }
+
+    fn count_read(&self, result: &'static str) {
+        let reads = &self.recent.metrics.feed_reads;
+        reads.get_or_create(&Ended { result }).inc();
     }
 
     fn note_seen(&self, offset: Offset) {
