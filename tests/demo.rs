@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::harness::{Client, Log, Socket, within};
 
-use self::browser::Browser;
+pub(crate) use self::browser::Browser;
 
 const LEGACY: [&str; 3] = [
     "/ws/notifications/",

@@ -1,5 +1,7 @@
 //! The app's own event stream as a source, through the front door.
 
+mod kept;
+
 use serde_json::json;
 
 use crate::harness::{App, Connection, Stage, as_user};

@@ -1,5 +1,5 @@
-//! How what a session is sent stands on its wire: as the endpoint spells it, or in an
-//! envelope that says where in the feed it stands. The texts are a contract with
+//! How what a session is sent stands on its wire: as the endpoint spells it, in an
+//! envelope that says where in the feed it stands, or as an event stream. The texts are a contract with
 //! clients (`docs/resume.md`): not a byte of them changes.
 
 use serde::de::IgnoredAny;
@@ -16,7 +16,7 @@ pub enum Form {
     Bare,
     /// Each frame in JSON, with its position: the subprotocol `outrigger.v1`.
     Envelope,
-    /// The same frames in an event stream, which has ids for positions.
+    /// Each frame as an event of a `text/event-stream`, with its position as its id.
     Events,
 }
 
@@ -32,35 +32,59 @@ impl Form {
     /// The frame of an entry.
     pub fn event(self, frame: Utf8Bytes, position: Position) -> Utf8Bytes {
         match self {
-            Self::Bare | Self::Events => frame,
+            Self::Bare => frame,
             Self::Envelope => format!("{{\"position\":\"{position}\",\"frame\":{frame}}}").into(),
+            Self::Events => format!("id: {position}\n{}\n", data(&frame)).into(),
         }
     }
 
     /// What is no event: a welcome, the reply to a message.
     pub fn reply(self, text: Utf8Bytes) -> Utf8Bytes {
         match self {
-            Self::Bare | Self::Events => text,
+            Self::Bare => text,
             Self::Envelope if is_json(&text) => format!("{{\"frame\":{text}}}").into(),
             Self::Envelope => format!("{{\"text\":{}}}", Value::from(text.as_str())).into(),
+            Self::Events => format!("{}\n", data(&text)).into(),
         }
     }
 
-    /// Where the client stands, if a message says so.
+    /// Where the client stands, if it learns that.
     pub fn position(self, position: Position) -> Option<Utf8Bytes> {
-        (self == Self::Envelope).then(|| format!("{{\"position\":\"{position}\"}}").into())
+        match self {
+            Self::Bare => None,
+            Self::Envelope => Some(format!("{{\"position\":\"{position}\"}}").into()),
+            // Without data it is no event, but its id counts (WHATWG HTML, 9.2.6).
+            Self::Events => Some(format!("id: {position}\n\n").into()),
+        }
     }
 
     /// That the client has missed what nobody remembers, and where it goes on, if
-    /// there is a way of saying so. `words` are those of the endpoint.
-    pub fn history_lost(self, position: Position, words: Option<Utf8Bytes>) -> Option<Utf8Bytes> {
-        let own = || format!("{{\"history_lost\":true,\"position\":\"{position}\"}}").into();
+    /// there is a way of saying so. The endpoint may have words of its own for it.
+    pub fn history_lost(self, position: Position, own: Option<Utf8Bytes>) -> Option<Utf8Bytes> {
         match self {
-            Self::Bare => words,
-            Self::Envelope => Some(own()),
-            Self::Events => Some(words.unwrap_or_else(own)),
+            Self::Bare => own,
+            Self::Envelope => {
+                Some(format!("{{\"history_lost\":true,\"position\":\"{position}\"}}").into())
+            }
+            Self::Events => {
+                let words = data(own.as_deref().unwrap_or("{}"));
+                Some(format!("event: history_lost\nid: {position}\n{words}\n").into())
+            }
         }
     }
+}
+
+/// Lines that stand for a text in an event stream. JSON may have line ends between its
+/// tokens.
+fn data(text: &str) -> String {
+    let mut lines = String::with_capacity(text.len() + 8);
+    let text = text.replace("\r\n", "\n");
+    for line in text.split(['\n', '\r']) {
+        lines.push_str("data: ");
+        lines.push_str(line);
+        lines.push('\n');
+    }
+    lines
 }
 
 fn is_json(text: &str) -> bool {
@@ -89,7 +113,7 @@ mod tests {
         assert_eq!(form.reply("".into()), r#"{"text":""}"#);
         assert_eq!(form.position(at).unwrap(), r#"{"position":"feed.0-17"}"#);
         assert_eq!(
-            form.history_lost(at, Some("{}".into())).unwrap(),
+            form.history_lost(at, Some("own".into())).unwrap(),
             r#"{"history_lost":true,"position":"feed.0-17"}"#
         );
     }
@@ -104,8 +128,25 @@ mod tests {
         assert_eq!(Form::Bare.reply("pong".into()), "pong");
         assert_eq!(Form::Bare.position(at), None);
         assert_eq!(Form::Bare.history_lost(at, None), None);
-        let words = Some("{}".into());
-        assert_eq!(Form::Bare.history_lost(at, words.clone()), words);
-        assert_eq!(Form::Events.history_lost(at, words.clone()), words);
+    }
+
+    #[test]
+    fn an_event_stream_has_ids_and_lines() {
+        let at = Position {
+            epoch: 0xfeed,
+            offset: Offset(0, 17),
+        };
+        let form = Form::Events;
+        assert_eq!(form.event("{}".into(), at), "id: feed.0-17\ndata: {}\n\n");
+        assert_eq!(form.reply("".into()), "data: \n\n");
+        assert_eq!(form.position(at).unwrap(), "id: feed.0-17\n\n");
+        assert_eq!(
+            form.history_lost(at, None).unwrap(),
+            "event: history_lost\nid: feed.0-17\ndata: {}\n\n"
+        );
+        assert_eq!(
+            data("{\r\n\"a\":\n1\r}"),
+            "data: {\ndata: \"a\":\ndata: 1\ndata: }\n"
+        );
     }
 }

@@ -2,10 +2,7 @@
 //! a WebSocket as the body of a response, each with its position as its id. A browser
 //! names the last one when it comes back.
 
-use std::{
-    fmt::Write as _,
-    task::{Context, Poll, ready},
-};
+use std::task::{Context, Poll};
 
 use http::{
     HeaderName, HeaderValue, Method, Response,
@@ -21,7 +18,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::{CloseReason, scattered};
 use crate::{
-    event::{Offset, Position, SessionId},
+    event::SessionId,
     reply::{Body, Gone, Writer, pipe},
 };
 
@@ -82,71 +79,42 @@ pub(super) fn come_back() -> Response<Body> {
 
 /// The session's end of a stream.
 #[derive(Debug)]
-pub(super) struct EventStream {
-    writer: Writer,
-    /// The epoch of the positions that it tells. If the feed begins another, these are
-    /// of the past, and who comes back with one is told so.
-    epoch: u64,
-}
+pub(super) struct EventStream(Writer);
 
 impl EventStream {
     /// A session's stream, and the body it is sent by.
     pub(super) fn new(session: SessionId) -> (Self, Body) {
         let (writer, body) = pipe();
         writer.write(retry(RETRY + scattered(session, RETRY_SPREAD)).as_bytes());
-        (Self { writer, epoch: 0 }, Body::Piped(body))
-    }
-
-    /// Says where in the feed it begins.
-    pub(super) fn begin(&mut self, at: Position) {
-        self.epoch = at.epoch;
-        let text = format!("{}\n", self.id(at.offset));
-        self.writer.write(text.as_bytes());
+        (Self(writer), Body::Piped(body))
     }
 
     /// The client says nothing; it can only go away.
     pub(super) fn poll_gone(&self, cx: &Context<'_>) -> Poll<()> {
-        self.writer.poll_gone(cx)
+        self.0.poll_gone(cx)
     }
 
     pub(super) fn poll_ready(&self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
-        self.writer.poll_ready(cx).map_err(gone)
+        self.0.poll_ready(cx).map_err(gone)
     }
 
     pub(super) fn poll_flush(&self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
-        ready!(self.writer.poll_flush(cx)).map_err(gone)?;
-        Poll::Ready(Ok(()))
+        self.0.poll_flush(cx).map_err(gone)
     }
 
-    /// Puts a message into the stream, as the frame of an entry if it is one.
-    pub(super) fn send(&self, message: &Message, entry: Option<Offset>) {
-        let text = match message {
-            Message::Text(text) => {
-                let id = entry.map(|offset| self.id(offset)).unwrap_or_default();
-                format!("{id}{}\n", data(text))
-            }
-            // Without data it is no event, but its id counts.
-            Message::Ping(payload) => {
-                let offset = std::str::from_utf8(payload).ok();
-                let offset = offset.and_then(|text| text.parse().ok());
-                let id = offset.map(|offset| self.id(offset)).unwrap_or_default();
-                format!(":\n{id}\n")
-            }
+    /// Puts a message into the stream; its text is an event already.
+    pub(super) fn send(&self, message: &Message) {
+        match message {
+            Message::Text(text) => self.0.write(text.as_bytes()),
+            Message::Ping(_) => self.0.write(b":\n\n"),
             // A stream has its own end, and no other messages are sent.
-            Message::Binary(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => return,
-        };
-        self.writer.write(text.as_bytes());
+            Message::Binary(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
+        }
     }
 
     /// Says why the stream ends.
     pub(super) fn close(&self, reason: &CloseReason) {
-        let text = close(reason.code(), reason.text());
-        self.writer.write(text.as_bytes());
-    }
-
-    fn id(&self, offset: Offset) -> String {
-        let epoch = self.epoch;
-        format!("id: {}\n", Position { epoch, offset })
+        self.0.write(close(reason.code(), reason.text()).as_bytes());
     }
 }
 
@@ -159,19 +127,8 @@ fn retry(pause: Duration) -> String {
 }
 
 fn close(code: u16, reason: &str) -> String {
-    let what = json!({ "code": code, "reason": reason }).to_string();
-    format!("event: close\n{}\n", data(&what))
-}
-
-/// Lines that stand for a text. JSON may have line ends between its tokens.
-fn data(text: &str) -> String {
-    let mut lines = String::with_capacity(text.len() + 8);
-    let text = text.replace("\r\n", "\n");
-    for line in text.split(['\n', '\r']) {
-        // Writing to a String cannot fail.
-        writeln!(lines, "data: {line}").unwrap_or_default();
-    }
-    lines
+    let what = json!({ "code": code, "reason": reason });
+    format!("event: close\ndata: {what}\n\n")
 }
 
 #[cfg(test)]
@@ -202,15 +159,6 @@ mod tests {
         }
         assert!(!asked("HEAD", "text/event-stream"));
         assert!(!asked("POST", "text/event-stream"));
-    }
-
-    #[test]
-    fn line_ends_in_a_text_become_lines_of_data() {
-        assert_eq!(data(r#"{"a":1}"#), "data: {\"a\":1}\n");
-        assert_eq!(
-            data("{\r\n\"a\":\n1\r}"),
-            "data: {\ndata: \"a\":\ndata: 1\ndata: }\n"
-        );
     }
 
     #[test]

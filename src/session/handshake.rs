@@ -1,5 +1,4 @@
-//! The answer to a WebSocket handshake (RFC 6455, section 4.2), or to who asks for an
-//! event stream.
+//! The answer to a WebSocket handshake (RFC 6455, section 4.2).
 
 use http::{
     HeaderValue, Request, Response, StatusCode,
@@ -9,13 +8,8 @@ use http::{
 use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 
-use super::{
-    events::{self, EventStream},
-    socket::Line,
-};
+use super::way::Way;
 use crate::{
-    event::SessionId,
-    forward,
     hub::Form,
     reply::{self, Body},
     routes::Endpoint,
@@ -23,48 +17,6 @@ use crate::{
 
 /// The subprotocol of clients that learn where they stand.
 const ENVELOPES: &str = "outrigger.v1";
-
-/// How a client is to be spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    WebSocket,
-    Events,
-}
-
-impl Way {
-    /// What a request asks for.
-    pub(super) fn of(head: &Parts) -> Self {
-        match forward::is_upgrade(head) {
-            true => Self::WebSocket,
-            false => Self::Events,
-        }
-    }
-
-    /// The head of the answer, or why the request is no handshake.
-    pub(super) fn accept(self, head: &Parts) -> Result<Response<Body>, String> {
-        match self {
-            Self::WebSocket => switch(head),
-            Self::Events => Ok(events::response(Body::EMPTY)),
-        }
-    }
-
-    /// The line to the client; what it is sent by goes into the response.
-    pub(super) fn line(
-        self,
-        head: &mut Parts,
-        response: &mut Response<Body>,
-        session: SessionId,
-    ) -> Line {
-        match self {
-            Self::WebSocket => Line::WebSocket(upgrade(head)),
-            Self::Events => {
-                let (stream, body) = EventStream::new(session);
-                *response.body_mut() = body;
-                Line::Events(stream)
-            }
-        }
-    }
-}
 
 /// The 101, or why the request is no handshake.
 pub(super) fn switch(head: &Parts) -> Result<Response<Body>, String> {
@@ -109,10 +61,11 @@ pub(super) fn select(
     head: &Parts,
     by_token: Option<HeaderValue>,
 ) -> Option<HeaderValue> {
-    if form(head) == Form::Envelope {
-        return Some(HeaderValue::from_static(ENVELOPES));
+    match form(head) {
+        Form::Events => None,
+        Form::Envelope => Some(HeaderValue::from_static(ENVELOPES)),
+        Form::Bare => by_token.or_else(|| of_endpoint(endpoint, head)),
     }
-    by_token.or_else(|| of_endpoint(endpoint, head))
 }
 
 fn offers(head: &Parts) -> impl Iterator<Item = &str> {

@@ -97,9 +97,6 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
     };
     let reason = match Box::pin(Socket::open(client, &endpoint)).await {
         Ok(mut socket) => {
-            if let Socket::Events(stream) = &mut socket {
-                stream.begin(begin.at);
-            }
             debug!(endpoint = %endpoint.name, session = %place.listed().session, address = %peer.address, "Session opened");
             let reason = live.serve(&mut socket, begin).await;
             live.remember(place.listed(), &reason);

@@ -30,6 +30,7 @@ mod registry;
 mod resume;
 mod seat;
 mod socket;
+mod way;
 
 use std::{
     panic::AssertUnwindSafe,

@@ -10,8 +10,7 @@ use tracing::debug;
 use super::{
     Sessions,
     desk::Desk,
-    events,
-    handshake::{self, Way},
+    events, handshake,
     identify::{Known, Who},
     live::{self, Subscription},
     origin,
@@ -19,6 +18,7 @@ use super::{
     refuse::{Refusal, busy},
     registry::Place,
     resume::{Begin, How, Said},
+    way::Way,
 };
 use crate::{
     auth::Identity,

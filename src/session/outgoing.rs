@@ -174,7 +174,7 @@ impl Outgoing {
                 self.moved = Instant::now();
                 self.entries -= usize::from(entry.is_some());
                 self.given = entry.unwrap_or(self.given);
-                socket.send(message, entry)?;
+                socket.send(message)?;
             }
         }
         if self.unflushed {

@@ -8,11 +8,11 @@ use hyper::upgrade::OnUpgrade;
 use tracing::{debug, info};
 
 use super::{
-    CloseReason, Sessions, events,
-    handshake::{self, Way},
+    CloseReason, Sessions, events, handshake,
     outgoing::Outgoing,
     permit::Denied,
     socket::{self, Line, Socket},
+    way::Way,
 };
 use crate::{
     event::Offset,

@@ -22,7 +22,7 @@ use tokio_tungstenite::{
 };
 
 use super::{CloseReason, events::EventStream, outgoing::Outgoing};
-use crate::{event::Offset, routes::Endpoint, upstream::Stream, wire::Wire};
+use crate::{routes::Endpoint, upstream::Stream, wire::Wire};
 
 /// What is read at a time: zeroed at each read and kept by each idle session. A
 /// frame that is longer gets the room it needs.
@@ -89,12 +89,12 @@ impl Socket {
         }
     }
 
-    /// Sends a message: the frame of an entry, if it is one.
-    pub(super) fn send(&mut self, message: Message, entry: Option<Offset>) -> Result<(), Error> {
+    /// Sends a message.
+    pub(super) fn send(&mut self, message: Message) -> Result<(), Error> {
         match self {
             Self::WebSocket(socket) => socket.start_send_unpin(message),
             Self::Events(stream) => {
-                stream.send(&message, entry);
+                stream.send(&message);
                 Ok(())
             }
         }

@@ -31,7 +31,7 @@ const FLAGS: [&str; 11] = [
 ];
 
 /// A page in a browser of its own; both are gone when it is dropped.
-pub(super) struct Browser {
+pub(crate) struct Browser {
     socket: WebSocketStream<TcpStream>,
     session: Value,
     last: u64,
@@ -45,7 +45,7 @@ impl Browser {
     ///
     /// # Panics
     /// There is no browser.
-    pub(super) async fn open(url: &str) -> Self {
+    pub(crate) async fn open(url: &str) -> Self {
         let profile = TempDir::new().unwrap();
         let mut child = launch(&profile);
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -93,7 +93,7 @@ impl Browser {
     ///
     /// # Panics
     /// It throws.
-    pub(super) async fn run(&mut self, expression: &str) -> Value {
+    pub(crate) async fn run(&mut self, expression: &str) -> Value {
         let question = json!({ "expression": expression, "returnByValue": true });
         let mut answer = self.call("Runtime.evaluate", question).await;
         assert!(
@@ -107,7 +107,7 @@ impl Browser {
     ///
     /// # Panics
     /// It does not get it in time.
-    pub(super) async fn becomes(&mut self, expression: &str, value: impl Into<Value>) {
+    pub(crate) async fn becomes(&mut self, expression: &str, value: impl Into<Value>) {
         let value = value.into();
         let deadline = tokio::time::Instant::now() + DEADLINE;
         loop {
@@ -122,7 +122,7 @@ impl Browser {
     }
 
     /// What the console and the page complained of so far.
-    pub(super) fn errors(&self) -> &[String] {
+    pub(crate) fn errors(&self) -> &[String] {
         &self.errors
     }
 

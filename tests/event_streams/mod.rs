@@ -1,8 +1,10 @@
 //! Endpoints as event streams: the frames of a WebSocket for who asks with
 //! `Accept: text/event-stream`.
 
+mod browser;
 mod doors;
 mod frames;
+mod resume;
 mod stops;
 
 use crate::harness::{Client, Events, Message, Stage, as_user};

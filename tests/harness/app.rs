@@ -113,6 +113,11 @@ impl App {
         within("a connection to the app", accept(listener)).await
     }
 
+    /// The next connection, whenever it comes.
+    pub async fn accept_ever(&self) -> Connection {
+        accept(self.listener.as_ref().expect("it serves by itself")).await
+    }
+
     /// The next connection, if one is already waiting or comes within a short
     /// time: for showing that none comes.
     pub async fn accept_soon(&self) -> Option<Connection> {

@@ -12,8 +12,8 @@ impl Live {
     pub(super) fn begin(&mut self, begin: Begin) -> Result<(), CloseReason> {
         let (form, desk) = (self.form(), self.desk());
         let is_lost = begin.how == How::Lost;
-        let first = match is_lost && form == Form::Envelope {
-            true => form.history_lost(begin.at, None),
+        let first = match is_lost && form.tells_position() {
+            true => form.history_lost(begin.at, desk.history_lost()),
             false => form.position(begin.at),
         };
         let told = first.is_some();
