@@ -61,7 +61,13 @@ async fn nothing_that_was_answered_is_missing_after_kills() {
     let folder = TempDir::new().unwrap();
     let (begun, kills, mut moments) = (Instant::now(), kills(), Moments::new());
     let senders = Senders::start();
-    for _ in 0..kills {
+    for kill in 0..kills {
+        // While it reads what is there.
+        if kill % 4 == 3 {
+            let soon = moments.up_to(Duration::from_millis(60));
+            Outrigger::stillborn(&config(folder.path()), soon).await;
+            continue;
+        }
         let mut outrigger = Outrigger::start(&config(folder.path())).await;
         senders.to(outrigger.addr());
         sleep(moments.up_to(Duration::from_millis(300))).await;

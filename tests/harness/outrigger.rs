@@ -4,6 +4,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -46,6 +47,15 @@ impl Outrigger {
             run(command, dir, &[], &[])
         })
         .await
+    }
+
+    /// Runs it, and kills it when so much time has passed, ready or not.
+    pub async fn stillborn(config: &str, after: Duration) {
+        let dir = TempDir::new().unwrap();
+        write(&dir.path().join("outrigger.toml"), config);
+        let (mut child, _log) = spawn(dir.path(), &[], &[]);
+        tokio::time::sleep(after).await;
+        child.kill().await.unwrap();
     }
 
     async fn ready(dir: TempDir, config: &str, spawn: impl FnOnce(&Path) -> (Child, Log)) -> Self {

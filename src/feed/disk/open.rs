@@ -178,7 +178,8 @@ impl Reading {
         let mut segment = Segment::new(path.to_owned(), after, Instant::now());
         let good = self.records(&data, &mut segment, next);
         if next.is_some_and(|next| segment.last != next) {
-            return Ok(Err("missing"));
+            let is_cut = good < data.len();
+            return Ok(Err(if is_cut { "damaged" } else { "missing" }));
         }
         if good < data.len() {
             if record::read(&data, good).is_err() && record::was_safe(&data, good) {
