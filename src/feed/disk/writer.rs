@@ -6,31 +6,25 @@
 //! left, and whatever comes next begins a new segment, whose head disowns what the
 //! failure may have left behind.
 
-use std::{
-    collections::VecDeque,
-    fs::{self, File},
-    io::{self, ErrorKind},
-    os::unix::fs::FileExt,
-    path::PathBuf,
-    sync::Arc,
-    time::SystemTime,
-};
+mod files;
+mod trim;
+
+use std::{collections::VecDeque, fs::File, io, path::PathBuf, sync::Arc, time::SystemTime};
 
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error};
 
 use super::{
     super::log::Recent,
     fault,
     group::{Group, Request},
     ids::Ids,
-    meta::sync_folder,
     open::Opened,
     record::Kind,
-    segment::{self, Limits, Segment, Shared},
+    segment::{Limits, Shared},
 };
 use crate::{event::Offset, metrics::Ended};
 
@@ -62,6 +56,7 @@ pub(super) struct Writer {
     stale: bool,
     /// The last write failed.
     failed: bool,
+    /// Files that are to be removed.
     doomed: VecDeque<PathBuf>,
     buffer: Vec<u8>,
     /// Held as long as the folder is ours.
@@ -187,69 +182,6 @@ impl Writer {
         Ok(())
     }
 
-    /// Puts a group at the end of the file.
-    fn extend(&mut self, file: File, group: &Group) -> io::Result<()> {
-        let log = self.shared.lock();
-        let length = log.segments.back().map_or(0, |last| last.length);
-        drop(log);
-        let written = file
-            .write_all_at(&group.data, length)
-            .and_then(|()| file.sync_data());
-        match written {
-            Ok(()) => self.file = Some(file),
-            // If that fails as well, the head of the next segment says what counts.
-            Err(_) => file.set_len(length).unwrap_or_default(),
-        }
-        written
-    }
-
-    /// Begins a segment with a group.
-    fn create(&mut self, group: &Group) -> io::Result<()> {
-        let path = segment::name(&self.folder, group.first);
-        let file = File::options().write(true).create_new(true).open(&path)?;
-        let written = file
-            .write_all_at(&group.data, 0)
-            .and_then(|()| file.sync_all())
-            .and_then(|()| sync_folder(&self.folder));
-        match written {
-            Ok(()) => {
-                let segment = Segment::new(path, self.durable, Instant::now());
-                self.shared.lock().segments.push_back(segment);
-                self.file = Some(file);
-            }
-            Err(_) => fs::remove_file(&path).unwrap_or_default(),
-        }
-        written
-    }
-
-    /// Notes that a group is safe.
-    fn note(&mut self, group: &Group) {
-        let mut log = self.shared.lock();
-        if let Some(segment) = log.segments.back_mut() {
-            for (offset, place) in &group.places {
-                segment.note(*offset, segment.length + place);
-                self.durable = *offset;
-            }
-            if !group.places.is_empty() {
-                segment.newest = Instant::now();
-            }
-            segment.length += group.data.len() as u64;
-        }
-        log.last_sync = Some(SystemTime::now());
-        log.last_error = None;
-        self.recent
-            .metrics
-            .feed_disk_bytes
-            .set(i64::try_from(log.bytes()).unwrap_or(i64::MAX));
-        drop(log);
-        for (id, offset) in group.written() {
-            self.ids.put(id, offset);
-        }
-        if std::mem::take(&mut self.failed) {
-            info!(folder = %self.folder.display(), "The feed's disk takes events again");
-        }
-    }
-
     /// Notes why a group is not safe.
     fn fail(&mut self, error: &io::Error) -> &'static str {
         let (result, reason) = fault::reason(error);
@@ -267,53 +199,6 @@ impl Writer {
         // file its name.
         self.last = self.last.next();
         reason
-    }
-
-    /// Removes segments that are no longer wanted, and saves cursors that came without
-    /// events.
-    fn trim(&mut self) {
-        let now = Instant::now();
-        let log = self.shared.lock();
-        let newest = log.segments.back();
-        let ended =
-            newest.is_some_and(|newest| newest.events > 0 && self.limits.is_over(newest, now));
-        drop(log);
-        if ended {
-            self.file = None;
-        }
-        if ended || self.stale {
-            self.flush();
-        }
-        self.remove(now);
-    }
-
-    fn remove(&mut self, now: Instant) {
-        let handed_out = self.recent.handed_out();
-        let mut log = self.shared.lock();
-        let mut floor = None;
-        while let Some(segment) = log.pop(&self.limits, handed_out, now) {
-            floor = Some(segment.last);
-            self.doomed.push_back(segment.path);
-        }
-        self.recent
-            .metrics
-            .feed_disk_bytes
-            .set(i64::try_from(log.bytes()).unwrap_or(i64::MAX));
-        drop(log);
-        if let Some(floor) = floor {
-            self.ids.trim(floor);
-        }
-        // One after the other, so that no hole can be left between two that stay.
-        while let Some(path) = self.doomed.pop_front() {
-            let removed = fs::remove_file(&path).and_then(|()| sync_folder(&self.folder));
-            match removed {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    warn!(file = %path.display(), %error, "An old file of the feed cannot be removed");
-                    return self.doomed.push_front(path);
-                }
-                _ => {}
-            }
-        }
     }
 
     /// Writes what came without events.
