@@ -7,6 +7,7 @@
 mod begin;
 mod ended;
 mod follow;
+mod rest;
 mod subscription;
 
 use std::{
@@ -29,7 +30,7 @@ use super::{
     desk::Desk,
     messages::{Bucket, Work},
     open,
-    outgoing::Outgoing,
+    outgoing::{Cold, Outgoing},
     progress::Track,
     registry::Place,
     resume::{Begin, How},
@@ -126,7 +127,7 @@ struct Live {
     /// Its client said where it was, and has not been given anything since.
     resuming: bool,
     /// What memory does not hold any more is being read.
-    reading: Option<BoxFuture<'static, Page>>,
+    reading: Option<BoxFuture<'static, Cold>>,
     deadlines: Deadlines,
     work: Work,
     beats: Beats,
@@ -197,8 +198,7 @@ impl Live {
         self.count_written();
         let mut last = Outgoing::new(Offset::ZERO);
         if reason.takes_along() {
-            // A fault shows again when the rest is written.
-            drop(self.on_outbox(&mut socket));
+            self.take_along(&mut socket).await;
             std::mem::swap(&mut last, &mut self.outgoing);
         }
         let left = self.outgoing.len() + self.subscription.subscriber.outbox.len();
@@ -331,7 +331,7 @@ impl Live {
         let is_quiet = matches!(due, Due::Nothing);
         match due {
             Due::CatchUp => match self.outgoing.read_on(&sessions.feed) {
-                Some(page) => self.on_page(page, socket)?,
+                Some(page) => self.on_page(Cold::whole(page), socket)?,
                 None => self.reading = Some(self.outgoing.read_store(sessions.feed.clone())),
             },
             due => self.on_due(due)?,
@@ -366,7 +366,11 @@ impl Live {
     }
 
     /// The same with what the feed gave.
-    fn on_page(&mut self, page: Page, socket: &mut Socket) -> Result<(), CloseReason> {
+    fn on_page(
+        &mut self,
+        Cold { page, until }: Cold,
+        socket: &mut Socket,
+    ) -> Result<(), CloseReason> {
         self.reading = None;
         if self.table_changed() {
             self.put_back(Due::CatchUp);
@@ -384,7 +388,7 @@ impl Live {
             self.count_resume("history_lost");
             return self.on_history_lost(socket);
         };
-        let page = (&*entries, reached);
+        let page = (&*entries, reached, until);
         self.outgoing.catch_up(page, subscriber, metrics);
         self.count_resume(if entries.is_empty() {
             "at_head"
@@ -472,7 +476,7 @@ impl Live {
 }
 
 /// Waits for what is being read, if anything is.
-async fn read(reading: &mut Option<BoxFuture<'static, Page>>) -> Page {
+async fn read(reading: &mut Option<BoxFuture<'static, Cold>>) -> Cold {
     match reading {
         Some(page) => page.await,
         None => pending().await,

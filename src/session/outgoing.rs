@@ -49,6 +49,21 @@ pub(super) struct Outgoing {
     older: VecDeque<(Offset, Arc<Subscriber>)>,
 }
 
+/// A page that took its time.
+pub(super) struct Cold {
+    pub(super) page: Page,
+    /// Where the head was before it was read: what came after that is in the outbox.
+    pub(super) until: Offset,
+}
+
+impl Cold {
+    /// A page out of memory: it ends before its full length only at the head.
+    pub(super) fn whole(page: Page) -> Self {
+        let until = Offset::ZERO;
+        Self { page, until }
+    }
+}
+
 /// A frame and the entry it was made from, if it was.
 struct Frame {
     message: Message,
@@ -224,16 +239,20 @@ impl Outgoing {
     }
 
     /// The same from where the feed is kept, however long that takes.
-    pub(super) fn read_store(&self, feed: Arc<Feed>) -> BoxFuture<'static, Page> {
+    pub(super) fn read_store(&self, feed: Arc<Feed>) -> BoxFuture<'static, Cold> {
         let cursor = self.sent;
-        Box::pin(async move { feed.after(cursor, PAGE).await })
+        let until = feed.head().offset;
+        Box::pin(async move {
+            let page = feed.after(cursor, PAGE).await;
+            Cold { page, until }
+        })
     }
 
     /// Puts as much of a page behind what is there as fits in an outbox; the outbox
     /// wakes again if that was not all. Ephemeral events are never replayed.
     pub(super) fn catch_up(
         &mut self,
-        (entries, reached): (&[Arc<Entry>], Offset),
+        (entries, reached, until): (&[Arc<Entry>], Offset, Offset),
         subscriber: &Subscriber,
         metrics: &Metrics,
     ) {
@@ -252,7 +271,9 @@ impl Outgoing {
             self.sent = entry.position.offset;
         }
         self.sent = reached;
-        if entries.len() == PAGE {
+        // A store may give less at a time than it has.
+        let more = entries.len() == PAGE || (!entries.is_empty() && reached < until);
+        if more {
             self.older.retain(|(until, _)| *until > reached);
             subscriber.missed(subscriber.outbox.fall_behind(), metrics);
         } else {

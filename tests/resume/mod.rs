@@ -1,7 +1,10 @@
 //! Clients that say where they were: by `?since=` or `Last-Event-ID`, with and without
 //! the subprotocol that tells them.
 
+mod example;
+mod leaving;
 mod lost;
+mod model;
 mod since;
 mod wire;
 
