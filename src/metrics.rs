@@ -201,6 +201,10 @@ metrics! {
     memberships: Family<Moved, Counter> = Family::default(), "Topics that sessions joined and left, and sessions disconnected, by cause";
     /// Topics that sessions could not join.
     memberships_refused: Family<Because, Counter> = Family::default(), "Joins that were refused, by reason";
+    /// Where sessions began whose clients cannot say where they were.
+    adoptions: Family<Because, Counter> = Family::default(), "Places of dead sessions that came to somebody or to nobody, by result";
+    /// Places that may be taken over.
+    orphans: Gauge = Gauge::default(), "Places of dead sessions whose clients may come back";
     /// Reads from the feed by sessions.
     catch_ups: Family<OnEndpoint, Counter> = Family::default(), "Times a session read on from the feed, because it fell behind or its endpoint changed";
     /// Clients that said where they were.

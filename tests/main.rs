@@ -26,6 +26,7 @@ mod forwarding;
 mod fuzz;
 mod harness;
 mod init;
+mod legacy_resume;
 mod limits;
 mod membership;
 mod on_channel_layer;

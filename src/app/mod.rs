@@ -198,6 +198,7 @@ impl App {
             background.spawn(changes.follow(reloader.clone(), service.clone(), cut.clone()));
         }
         background.spawn(tend_pool(reloader.clone(), cut.clone()));
+        background.spawn(sessions.clone().tend(cut.clone()));
         let watched = service.clone();
         let token = cut.clone();
         background.spawn(async move { watched.watchdog().run(token).await });

@@ -82,6 +82,7 @@ fn keys(old: &Endpoint, new: &Endpoint) -> Vec<&'static str> {
         ("origins", old.origins != new.origins),
         ("expiry", old.expiry != new.expiry),
         ("heartbeat", old.heartbeat != new.heartbeat),
+        ("resume", old.resume != new.resume),
         ("limits", old.limits != new.limits),
     ])
 }

@@ -242,6 +242,7 @@ tables! {
         origins: Maybe<Short<Vec<Spanned<String>>>>,
         expiry: Maybe<Short<Expiry>>,
         heartbeat: Option<Wait>,
+        resume: Maybe<Short<Resume>>,
         limits: Limits,
     }
     LeftOut {
@@ -338,6 +339,10 @@ tables! {
         close: Option<Code>,
         grace: Option<Time>,
     }
+    Resume {
+        window: Option<Time>,
+        confirm: Option<Confirm>,
+    }
     Limits {
         max_sessions: Option<Count>,
         max_sessions_per_user: Option<Count>,
@@ -431,6 +436,7 @@ words! {
     Empty { Absent, Bad, }
     Json { Compact, Python, }
     Per { User, Socket, }
+    Confirm { Heartbeat, Eager, }
     Layer { Core, Pubsub, }
     Serializer { Msgpack, Json, }
     LogFormat { Text, Json, }

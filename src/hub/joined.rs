@@ -98,6 +98,17 @@ impl Joined {
         }
     }
 
+    /// Topics that came when the session began came at an earlier place.
+    pub(super) fn backdate(&mut self, topics: &[Topic], place: Offset) {
+        for topic in topics {
+            let first = self.changes.partition_point(|change| change.topic < *topic);
+            let first = self.changes.get_mut(first);
+            if let Some(change) = first.filter(|change| change.topic == *topic && change.member) {
+                change.at = change.at.min(place);
+            }
+        }
+    }
+
     /// Whether there is something that [`Self::settle`] may forget.
     pub(super) fn has_past(&self) -> bool {
         self.past

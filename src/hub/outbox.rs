@@ -48,6 +48,8 @@ struct Queue {
     bytes: usize,
     /// The newest entry that was offered and taken.
     last: Offset,
+    /// The newest entry known to be for the session, taken or not.
+    newest: Offset,
     behind: bool,
     /// What waits is not due for so many reasons.
     holds: usize,
@@ -117,6 +119,7 @@ impl Outbox {
             frames: VecDeque::new(),
             bytes: 0,
             last: since,
+            newest: since,
             behind: false,
             holds: 0,
             end: None,
@@ -136,6 +139,7 @@ impl Outbox {
     pub fn offer(&self, frame: Outgoing) -> Offered {
         let (offset, length) = (frame.offset, frame.text.len());
         let mut queue = self.lock();
+        queue.newest = offset;
         if queue.behind && queue.end.is_none() {
             return Offered::Behind;
         }
@@ -210,6 +214,8 @@ impl Outbox {
         let mut frames = std::mem::take(&mut queue.frames);
         queue.bytes = 0;
         let was_behind = std::mem::replace(&mut queue.behind, true);
+        // What is read may hold more than was offered.
+        queue.newest = Offset(u64::MAX, u64::MAX);
         drop(queue);
         self.wake.notify_one();
         let rest = frames.split_off(frames.partition_point(|frame| frame.offset <= last));
@@ -350,6 +356,16 @@ impl Outbox {
 
     pub(super) fn joined(&self) -> MutexGuard<'_, Joined> {
         self.joined.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing after a place has been for the session; in doubt there has.
+    pub fn is_settled(&self, place: Offset) -> bool {
+        self.lock().newest <= place
+    }
+
+    /// The app named these topics at connect: they are heard from an earlier place on.
+    pub fn backdate(&self, topics: &[Topic], place: Offset) {
+        self.joined().backdate(topics, place);
     }
 
     /// Whether all that was offered has been taken.

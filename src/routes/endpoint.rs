@@ -60,6 +60,8 @@ pub struct Endpoint {
     pub expiry: Expiry,
     /// A ping each so often; as long again without any answer closes the session.
     pub heartbeat: Duration,
+    /// How a client goes on that comes back and cannot say where it was.
+    pub resume: Resume,
     /// What a client may cost.
     pub limits: Limits,
 }
@@ -192,6 +194,47 @@ pub enum Expiry {
         /// So long after `exp`.
         grace: Duration,
     },
+}
+
+/// How clients go on that come back and cannot say where they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// For so long after a socket has died, who comes back begins at its place; zero:
+    /// not at all.
+    pub window: Duration,
+    /// How soon it is known what has reached a client.
+    pub confirm: Confirm,
+}
+
+/// How soon it is known what has reached a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirm {
+    /// At each heartbeat.
+    Heartbeat,
+    /// Right after each burst.
+    Eager,
+}
+
+impl Resume {
+    /// The window where none is named.
+    pub const WINDOW: Duration = Duration::from_secs(60);
+
+    /// Everybody begins at the head of the feed.
+    pub fn off() -> Self {
+        Self {
+            window: Duration::ZERO,
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for Resume {
+    fn default() -> Self {
+        Self {
+            window: Self::WINDOW,
+            confirm: Confirm::Heartbeat,
+        }
+    }
 }
 
 /// What one client may cost.

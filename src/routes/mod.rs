@@ -29,7 +29,8 @@ use crate::{
 
 pub use action::{Action, Condition, FieldKind, FieldPath, Required, Test};
 pub use endpoint::{
-    Endpoint, Expiry, Flag, Frames, Limits, Lookup, Origins, Permit, Refusals, Refuse,
+    Confirm, Endpoint, Expiry, Flag, Frames, Limits, Lookup, Origins, Permit, Refusals, Refuse,
+    Resume,
 };
 pub use exchange::{Exchange, Happening, Name, Needs, Statuses};
 pub use exclusion::{Exclusion, Exclusions, LeftOut};

@@ -130,6 +130,28 @@ impl CloseReason {
         }
     }
 
+    /// Whether a client that comes back goes on where it was. Not if it left by its own
+    /// word, if it was told that it begins anew, or if the app sent it away. Who broke
+    /// the rules or whose token ran out was let in anew when it comes back.
+    pub(super) fn leaves_orphan(&self) -> bool {
+        match self {
+            Self::ClientGone
+            | Self::NoPong
+            | Self::TooSlow
+            | Self::Moved
+            | Self::GoingAway
+            | Self::TokenExpired(_)
+            | Self::Protocol
+            | Self::NotUtf8
+            | Self::TooLarge
+            | Self::Binary
+            | Self::TooFast => true,
+            Self::ClientClosed | Self::HistoryLost | Self::Disconnected(..) | Self::Refused(..) => {
+                false
+            }
+        }
+    }
+
     /// Why the hub ended a session.
     pub(super) fn of_end(end: End) -> Self {
         match end {

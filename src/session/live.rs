@@ -8,6 +8,7 @@ mod begin;
 mod ended;
 mod follow;
 mod rest;
+mod stand;
 mod subscription;
 
 use std::{
@@ -25,12 +26,14 @@ use tracing::debug;
 
 use super::{
     CloseReason, Sessions,
+    adopt::{Beginning, Stand},
     beats::Beats,
     deadlines::{Act, Deadlines},
     desk::Desk,
     messages::{Bucket, Work},
     open,
     outgoing::{Cold, Outgoing},
+    pings::Pings,
     progress::Track,
     registry::Place,
     resume::{Begin, How},
@@ -38,7 +41,7 @@ use super::{
     socket::{self, Line, Socket},
 };
 use crate::{
-    event::Offset,
+    event::{Offset, Topic},
     feed::Page,
     hub::Due,
     metrics::{Because, OnEndpoint, Shared},
@@ -63,6 +66,8 @@ pub(super) struct Start {
     pub(super) table: Arc<RouteTable>,
     /// Where in the feed it begins, and how far it comes.
     pub(super) begin: (Begin, Track),
+    /// Its stand among those of its key, and the topics that the app named for it.
+    pub(super) stand: Option<(Stand, Vec<Topic>)>,
     pub(super) expires_at: Option<SystemTime>,
     pub(super) place: Place,
     pub(super) peer: Arc<Peer>,
@@ -76,16 +81,22 @@ pub(super) async fn run(sessions: Arc<Sessions>, start: Start) {
         subscription,
         table,
         begin: (begin, track),
+        stand,
         expires_at,
         place,
         peer,
     } = start;
+    let (stand, named) = stand.unzip();
     let endpoint = subscription.subscriber.endpoint.clone();
     let mut live = Live {
         tables: sessions.tables.clone(),
         outgoing: Outgoing::new(begin.at.offset),
         track,
         resuming: begin.how == How::Resumed,
+        stand,
+        named: named.unwrap_or_default(),
+        deciding: None,
+        pings: Pings::default(),
         reading: None,
         table,
         work: Work::default(),
@@ -126,6 +137,13 @@ struct Live {
     track: Track,
     /// Its client said where it was, and has not been given anything since.
     resuming: bool,
+    /// Where one like it is looked for when its client comes back.
+    stand: Option<Stand>,
+    /// The topics that the app named, until it is known where the session begins.
+    named: Vec<Topic>,
+    /// Where it begins is not known yet: no entry is written.
+    deciding: Option<BoxFuture<'static, Beginning>>,
+    pings: Pings,
     /// What memory does not hold any more is being read.
     reading: Option<BoxFuture<'static, Cold>>,
     deadlines: Deadlines,
@@ -149,7 +167,7 @@ impl Live {
         if let Err(reason) = self.begin(begin) {
             return reason;
         }
-        self.on_new_table();
+        self.take_stand();
         let stop = self.subscription.sessions.stop.clone();
         let mut stopped = pin!(stop.cancelled().fuse());
         loop {
@@ -172,6 +190,7 @@ impl Live {
         let outbox = self.subscription.subscriber.outbox.clone();
         let (has_room, idle) = (self.work.has_room(), self.outgoing.is_empty());
         let reading = self.reading.is_some();
+        let decided = self.deciding.is_none();
         let due = self.next_deadline();
         // In this order: who floods us with messages is stopped by the limits, but
         // there may be something to send without end.
@@ -179,16 +198,18 @@ impl Live {
             biased;
             () = stopped => self.on_stop(),
             end = outbox.ended() => return Err(CloseReason::of_end(end)),
-            changed = self.tables.changed() => match changed {
+            beginning = stand::beginning(&mut self.deciding) => self.on_beginning(beginning),
+            changed = self.tables.changed(), if decided => match changed {
                 Ok(()) => self.on_new_table(),
                 Err(_) => return Err(CloseReason::GoingAway),
             },
+            () = stand::knocked(self.stand.as_ref()) => self.pings.want(),
             () = sleep_until(due) => self.on_deadline(socket)?,
             turn = turn(socket, &mut self.outgoing, has_room) => self.on_turn(turn)?,
             reply = self.work.done() => self.on_reply(reply, socket)?,
             reply = self.beats.done() => self.on_reply(reply, socket)?,
             page = read(&mut self.reading), if idle => self.on_page(page, socket)?,
-            () = outbox.ready(), if idle && !reading => self.on_outbox(socket)?,
+            () = outbox.ready(), if idle && decided && !reading => self.on_outbox(socket)?,
         }
         Ok(())
     }
@@ -196,6 +217,7 @@ impl Live {
     /// Says goodbye, and meanwhile does what the client has asked for before.
     async fn end(mut self, mut socket: Socket, reason: &CloseReason) {
         self.count_written();
+        let leaving = self.leave_stand(&mut socket, reason).await;
         let mut last = Outgoing::new(Offset::ZERO);
         if reason.takes_along() {
             self.take_along(&mut socket).await;
@@ -227,7 +249,13 @@ impl Live {
                 finish.await;
             }
         };
-        tokio::join!(socket::say_goodbye(socket, last, reason), leave);
+        let farewell = async {
+            let answered = socket::say_goodbye(socket, &mut last, reason).await;
+            if let (Some(leaving), true) = (leaving, answered) {
+                leaving.heard(last.given());
+            }
+        };
+        tokio::join!(farewell, leave);
     }
 
     fn desk(&self) -> Desk {
@@ -246,7 +274,8 @@ impl Live {
     fn next_deadline(&self) -> Instant {
         let limits = &self.subscription.subscriber.endpoint.limits;
         let next = self.deadlines.next();
-        let next = self.beats.next().map_or(next, |beat| next.min(beat));
+        let sooner = self.beats.next().into_iter().chain(self.pings.next());
+        let next = sooner.fold(next, Instant::min);
         match self.outgoing.stalls_at(limits.write_timeout) {
             Some(at) => next.min(at),
             None => next,
@@ -258,6 +287,9 @@ impl Live {
         if self.beats.next().is_some_and(|at| at <= now) {
             let desk = self.desk();
             self.beats.start(now, desk);
+        }
+        if self.pings.next().is_some_and(|at| at <= now) {
+            self.ping();
         }
         let limits = &self.subscription.subscriber.endpoint.limits;
         let stalls_at = self.outgoing.stalls_at(limits.write_timeout);
@@ -276,7 +308,7 @@ impl Live {
         if due? == Act::Ping {
             self.note_quiet();
             self.tell_position();
-            self.outgoing.ping();
+            self.ping();
         }
         Ok(())
     }
@@ -291,7 +323,8 @@ impl Live {
         } = &self.subscription;
         // Asked first: what was offered before that is in the outbox, or taken.
         let offered = sessions.hub.handed_out();
-        if self.reading.is_none() && subscriber.outbox.is_quiet() {
+        let decided = self.deciding.is_none();
+        if decided && self.reading.is_none() && subscriber.outbox.is_quiet() {
             self.outgoing.settle(subscriber, offered);
         }
     }
@@ -301,6 +334,7 @@ impl Live {
             Turn::Read(message) => self.receive(message),
             Turn::Written(Ok(())) => {
                 self.count_written();
+                self.want_proof();
                 Ok(())
             }
             Turn::Written(Err(_)) => Err(CloseReason::ClientGone),
@@ -435,8 +469,7 @@ impl Live {
                 Ok(())
             }
             Some(Ok(Message::Pong(payload))) => {
-                self.outgoing.confirm(&payload);
-                self.track.confirm(self.outgoing.confirmed());
+                self.on_pong(&payload);
                 Ok(())
             }
             Some(Ok(Message::Frame(_))) => Ok(()),

@@ -4,6 +4,7 @@
 //! decides who it is and on which leg it stands. On the app leg the socket is
 //! relayed. On the feed leg `live` runs the triangle: subscribe, catch up, live.
 
+mod adopt;
 mod ask;
 mod beats;
 mod caller;
@@ -23,6 +24,7 @@ mod origin;
 mod outgoing;
 mod past;
 mod permit;
+mod pings;
 pub mod preview;
 mod progress;
 mod refuse;
@@ -42,7 +44,10 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use tokio::{sync::Semaphore, time::sleep};
+use tokio::{
+    sync::Semaphore,
+    time::{interval, sleep},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::error;
 
@@ -62,6 +67,9 @@ pub use identify::Who;
 pub use open::{Held, Opened};
 pub use progress::Progress;
 pub use registry::{Listed, Registry};
+
+/// How often it is looked who may still come back.
+const TEND: Duration = Duration::from_secs(1);
 
 /// Calls to the app on behalf of clients at the same time.
 const MAX_CALLS: usize = 128;
@@ -85,6 +93,7 @@ pub struct Sessions {
     registry: Arc<Registry>,
     past: past::Past,
     asks: ask::Asks,
+    adoptions: Arc<adopt::Adoptions>,
     presence: Presence<seat::Party>,
     /// Turns for calls to the app on behalf of clients.
     calls: Semaphore,
@@ -107,6 +116,7 @@ impl Sessions {
     ) -> Arc<Self> {
         let registry = Registry::new(metrics.clone());
         let asks = ask::Asks::default();
+        let adoptions = adopt::Adoptions::new(hub.clone(), feed.clone(), metrics.clone());
         Arc::new(Self {
             hub,
             feed,
@@ -116,6 +126,7 @@ impl Sessions {
             registry,
             past: past::Past::default(),
             asks,
+            adoptions,
             presence: Presence::default(),
             calls: Semaphore::new(MAX_CALLS),
             tracker,
@@ -142,6 +153,14 @@ impl Sessions {
     /// Who of them hears what.
     pub fn hub(&self) -> &Arc<Hub> {
         &self.hub
+    }
+
+    /// Forgets now and then whose window to come back is over.
+    pub async fn tend(self: Arc<Self>, stop: CancellationToken) {
+        let mut tick = interval(TEND);
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            self.adoptions.sweep();
+        }
     }
 
     /// Who is online: how many keys there are, and the first of them with at most so

@@ -9,6 +9,7 @@ use tracing::debug;
 
 use super::{
     Sessions,
+    adopt::{Key, Newcomer, Stand},
     desk::Desk,
     events, handshake,
     identify::{Known, Who},
@@ -133,10 +134,8 @@ impl Sessions {
         } = known;
         let identity = admit(&endpoint, who, table, &self.feed)?;
         let expires_at = identity.as_ref().and_then(|user| user.expires_at);
-        let mut client = Client {
-            session: Some(SessionName(super::random())),
-            ..client_of(identity, params)
-        };
+        let mut client = client_of(identity, params);
+        client.session = Some(SessionName(super::random()));
         self.permit(table, &endpoint, &mut client, &caller).await?;
         let at = (Leg::Feed, peer.address);
         let place = self
@@ -167,6 +166,7 @@ impl Sessions {
         place.opened();
         let session = live::Start {
             client: way.line(head, &mut response, place.listed().session),
+            stand: self.stand((&subscriber, &topics), begin.0, table),
             path: head.uri.path().into(),
             subscription: Subscription::new(self.clone(), subscriber, caller),
             table: table.clone(),
@@ -218,6 +218,26 @@ impl Sessions {
             subscriber.missed(subscriber.outbox.fall_behind(), &self.metrics);
         }
         (subscriber, (begin, track))
+    }
+}
+
+impl Sessions {
+    /// A session whose client cannot say where it was stands among those of its key.
+    fn stand(
+        &self,
+        (subscriber, topics): (&Subscriber, &[Topic]),
+        begin: Begin,
+        table: &RouteTable,
+    ) -> Option<(Stand, Vec<Topic>)> {
+        let says = begin.how != How::Fresh || subscriber.form.tells_position();
+        let key = (!says).then(|| Key::of(&subscriber.endpoint, &subscriber.client))??;
+        let stand = self.adoptions.arrive(Newcomer {
+            key,
+            head: begin.at.offset,
+            outbox: &subscriber.outbox,
+            generation: table.generation,
+        });
+        Some((stand, topics.to_vec()))
     }
 }
 

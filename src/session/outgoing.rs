@@ -103,7 +103,7 @@ impl Outgoing {
     }
 
     fn push(&mut self, text: Utf8Bytes, entry: Option<Offset>) {
-        self.begin();
+        self.start();
         self.entries += usize::from(entry.is_some());
         let message = Message::Text(text);
         self.frames.push_back(Frame { message, entry });
@@ -122,13 +122,35 @@ impl Outgoing {
         self.confirmed
     }
 
-    /// A pong came with this payload: that of the ping it answers.
-    pub(super) fn confirm(&mut self, payload: &[u8]) {
-        let text = std::str::from_utf8(payload).ok();
-        let offset = text.and_then(|text| text.parse::<Offset>().ok());
-        if let Some(offset) = offset.filter(|offset| *offset <= self.given()) {
-            self.confirmed = self.confirmed.max(offset);
-        }
+    /// It begins at a place after all, and reads up to here and there by other rules.
+    pub(super) fn begin(&mut self, at: Offset, older: VecDeque<(Offset, Arc<Subscriber>)>) {
+        (self.sent, self.given, self.confirmed) = (at, at, at);
+        self.older = older;
+    }
+
+    /// Whether the client has been given entries and has not said that it has them.
+    pub(super) fn is_unconfirmed(&self) -> bool {
+        self.given > self.confirmed
+    }
+
+    /// The rules by which entries are read that the client may not have.
+    pub(super) fn older(&self) -> VecDeque<(Offset, Arc<Subscriber>)> {
+        self.older.clone()
+    }
+
+    /// A pong came with this payload: that of the ping it answers. Says the number that
+    /// the ping bore.
+    pub(super) fn confirm(&mut self, payload: &[u8]) -> u64 {
+        let text = std::str::from_utf8(payload).unwrap_or_default();
+        let (offset, number) = text.split_once('.').unwrap_or((text, "0"));
+        let offset = offset.parse::<Offset>().ok();
+        let Some(offset) = offset.filter(|offset| *offset <= self.given()) else {
+            return 0;
+        };
+        self.confirmed = self.confirmed.max(offset);
+        let confirmed = self.confirmed;
+        self.older.retain(|(until, _)| *until > confirmed);
+        number.parse().unwrap_or(0)
     }
 
     /// Puts the reply to a message behind what is there.
@@ -144,17 +166,22 @@ impl Outgoing {
     }
 
     /// Puts a ping before what is there: the answer is awaited from now on. It carries
-    /// how far the client has been given the feed.
-    pub(super) fn ping(&mut self) {
-        self.begin();
-        let message = Message::Ping(self.given().to_string().into());
+    /// how far the client has been given the feed, and a number, if there is one.
+    pub(super) fn ping(&mut self, number: u64) {
+        self.start();
+        let given = self.given();
+        let payload = match number {
+            0 => given.to_string(),
+            number => format!("{given}.{number}"),
+        };
+        let message = Message::Ping(payload.into());
         let entry = None;
         self.frames.push_front(Frame { message, entry });
     }
 
     /// The socket has something to say itself, as the answer to a ping.
     pub(super) fn flush(&mut self) {
-        self.begin();
+        self.start();
         self.unflushed = true;
     }
 
@@ -273,11 +300,12 @@ impl Outgoing {
         self.sent = reached;
         // A store may give less at a time than it has.
         let more = entries.len() == PAGE || (!entries.is_empty() && reached < until);
-        if more {
+        // Who proves what has reached it may still need those of before.
+        if subscriber.form.tells_position() {
             self.older.retain(|(until, _)| *until > reached);
+        }
+        if more {
             subscriber.missed(subscriber.outbox.fall_behind(), metrics);
-        } else {
-            self.older.clear();
         }
     }
 
@@ -302,7 +330,12 @@ impl Outgoing {
     /// `quiet_until` that was not taken is for this session.
     pub(super) fn settle(&mut self, subscriber: &Subscriber, quiet_until: Offset) {
         self.sent = self.sent.max(quiet_until);
-        subscriber.outbox.settle(self.sent, &subscriber.topics);
+        // What the client may not have may be read again, for who comes in its place.
+        let until = match subscriber.form.tells_position() {
+            true => self.sent,
+            false => self.sent.min(self.confirmed),
+        };
+        subscriber.outbox.settle(until, &subscriber.topics);
     }
 
     /// The frame of an entry that is read from the feed, by the rules of its time.
@@ -316,7 +349,7 @@ impl Outgoing {
         rules.frame(entry)
     }
 
-    fn begin(&mut self) {
+    fn start(&mut self) {
         if self.is_empty() {
             self.moved = Instant::now();
         }

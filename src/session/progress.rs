@@ -33,6 +33,11 @@ impl Track {
         Self(Arc::new(Mutex::new(Progress::at(since))))
     }
 
+    /// It begins at another place than it seemed at first.
+    pub(super) fn begin(&self, since: Offset) {
+        *self.lock() = Progress::at(since);
+    }
+
     /// The socket has all up to here.
     pub(super) fn give(&self, given: Offset) {
         let mut progress = self.lock();

@@ -150,7 +150,10 @@ async fn turn_away(
     peer: Arc<Peer>,
 ) {
     match Socket::open(Line::WebSocket(client), &endpoint).await {
-        Ok(socket) => socket::say_goodbye(socket, Outgoing::new(Offset::ZERO), &reason).await,
+        Ok(socket) => {
+            let mut nothing = Outgoing::new(Offset::ZERO);
+            socket::say_goodbye(socket, &mut nothing, &reason).await;
+        }
         Err(error) => debug!(%error, address = %peer.address, "Refused client gone"),
     }
 }

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures_util::{SinkExt, StreamExt, stream::FusedStream};
+use futures_util::{FutureExt, SinkExt, StreamExt, stream::FusedStream};
 use hyper::upgrade::OnUpgrade;
 use tokio::{
     io::AsyncWriteExt,
@@ -31,6 +31,9 @@ const READ: usize = 512;
 const WRITE: usize = 4 * 1024;
 /// How long a client may take to read the last frames and to answer the close frame.
 const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Messages that are looked through for a close frame at the end.
+const MAX_UNREAD: usize = 1000;
 
 /// What a socket is made of.
 #[derive(Debug)]
@@ -128,10 +131,14 @@ async fn web_socket(client: OnUpgrade, endpoint: &Endpoint) -> io::Result<WebSoc
 /// Tungstenite refuses to queue more than this; a single frame of an event must fit.
 const MAX_WRITE_BUFFER: usize = 16 * 1024 * 1024;
 
-/// Sends the last frames and why it ends.
-pub(super) async fn say_goodbye(mut socket: Socket, mut last: Outgoing, reason: &CloseReason) {
+/// Sends the last frames and why it ends. Says whether the client has answered.
+pub(super) async fn say_goodbye(
+    mut socket: Socket,
+    last: &mut Outgoing,
+    reason: &CloseReason,
+) -> bool {
     if *reason == CloseReason::ClientGone || *reason == CloseReason::TooSlow {
-        return;
+        return false;
     }
     let goodbye = async {
         if *reason != CloseReason::ClientClosed {
@@ -141,17 +148,29 @@ pub(super) async fn say_goodbye(mut socket: Socket, mut last: Outgoing, reason: 
             Socket::WebSocket(socket) => close(socket, reason).await,
             Socket::Events(stream) => {
                 stream.close(reason);
-                poll_fn(|cx| stream.poll_flush(cx)).await
+                poll_fn(|cx| stream.poll_flush(cx)).await?;
+                Ok(false)
             }
         }
     };
     // Whoever does not answer is gone; there is nobody left to tell.
-    drop(timeout(GOODBYE, goodbye).await);
+    let answered = timeout(GOODBYE, goodbye).await;
+    matches!(answered, Ok(Ok(true)))
+}
+
+/// Whether the client's close frame lies among what it has sent and nobody has read.
+pub(super) fn has_left(socket: &mut Socket) -> bool {
+    let unread = || socket.next().now_or_never().flatten()?.ok();
+    let mut unread = std::iter::repeat_with(unread).take(MAX_UNREAD);
+    unread
+        .by_ref()
+        .map_while(|message| message)
+        .any(|message| message.is_close())
 }
 
 /// Sends the close frame, and reads on until the client has answered, so that what it
-/// still sends does not reset the connection before it has read why.
-async fn close(mut socket: WebSocketStream<Stream>, reason: &CloseReason) -> Result<(), Error> {
+/// still sends does not reset the connection before it has read why. Says whether it has.
+async fn close(mut socket: WebSocketStream<Stream>, reason: &CloseReason) -> Result<bool, Error> {
     if *reason != CloseReason::ClientClosed {
         socket.close(Some(reason.frame())).await?;
     }
@@ -161,6 +180,9 @@ async fn close(mut socket: WebSocketStream<Stream>, reason: &CloseReason) -> Res
         stream.shutdown().await?;
         tokio::io::copy(stream, &mut tokio::io::sink()).await?;
     }
-    while socket.next().await.is_some_and(|message| message.is_ok()) {}
-    Ok(())
+    let mut answered = false;
+    while let Some(Ok(message)) = socket.next().await {
+        answered |= message.is_close();
+    }
+    Ok(answered)
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     frame::{Text, Vocabulary},
-    routes::{Expiry, Limits, Origins, Permit, Refusals, Refuse},
+    routes::{Confirm, Expiry, Limits, Origins, Permit, Refusals, Refuse, Resume},
 };
 
 /// Whether anybody can be known, where somebody must be.
@@ -232,6 +232,29 @@ pub(super) fn expiry(check: &mut Check<'_>, raw: &raw::Endpoint) -> Expiry {
                 help,
             );
             Expiry::Keep
+        }
+    }
+}
+
+/// How clients that cannot say where they were go on.
+pub(super) fn resume(check: &mut Check<'_>, raw: &raw::Endpoint) -> Resume {
+    let Some(resume) = &raw.resume else {
+        return Resume::default();
+    };
+    match resume.get_ref() {
+        Short::Switch(true) => Resume::default(),
+        Short::Switch(false) => Resume::off(),
+        Short::Full(full) => Resume {
+            window: full.window.map_or(Resume::WINDOW, |time| time.0),
+            confirm: match full.confirm {
+                Some(raw::Confirm::Eager) => Confirm::Eager,
+                Some(raw::Confirm::Heartbeat) | None => Confirm::Heartbeat,
+            },
+        },
+        Short::Word(_) => {
+            let help = "write { window = \"60s\", confirm = \"heartbeat\" }, or false";
+            check.error(resume.span(), "this does not say how clients go on", help);
+            Resume::off()
         }
     }
 }

@@ -152,6 +152,7 @@ fn endpoint(
         expiry: door::expiry(check, raw),
         subprotocols: door::subprotocols(check, raw),
         limits: door::limits(&raw.limits),
+        resume: door::resume(check, raw),
         heartbeat: raw.heartbeat.map_or(Duration::from_secs(20), |wait| wait.0),
         anonymous: raw.anonymous.unwrap_or(false),
         json: place.style,

@@ -39,6 +39,7 @@ impl Live {
         }
         let swaps = table.swaps_after(self.table.generation);
         self.table = table.clone();
+        self.follow_with_stand();
         if !Arc::ptr_eq(&old, &self.subscription.subscriber) {
             self.turn_over(old, swaps);
         }
@@ -114,7 +115,11 @@ impl Live {
     }
 
     /// The session under the rules of a changed endpoint, if it may go on under them.
-    fn under(&self, endpoint: &Arc<Endpoint>, old: &Subscriber) -> Option<Arc<Subscriber>> {
+    pub(super) fn under(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        old: &Subscriber,
+    ) -> Option<Arc<Subscriber>> {
         let params = endpoint.path.matches(&self.path)?;
         if !open::admits_alike(&old.endpoint, endpoint) {
             return None;

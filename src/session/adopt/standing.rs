@@ -1,0 +1,307 @@
+//! A session among those of its key, as the others see it, and its own end of that.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU8, Ordering},
+};
+
+use tokio::{
+    sync::Notify,
+    time::{Duration, Instant, timeout_at},
+};
+
+use super::{ANSWER, Adoptions, Key, Newcomer, Past};
+use crate::{event::Offset, hub::Outbox};
+
+/// Claims that a silent session holds at most: the rest is one client that comes again
+/// and again.
+const MAX_CLAIMS: usize = 64;
+
+/// A session as others of its key see it.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) key: Key,
+    /// The head of the feed when it subscribed.
+    pub(super) head: Offset,
+    pub(super) outbox: Arc<Outbox>,
+    state: Mutex<State>,
+    /// Somebody asks whether it is there.
+    knocked: Notify,
+    /// It answered, or need not be waited for any longer.
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    confirmed: Offset,
+    generation: u64,
+    /// It knows where it begins.
+    decided: bool,
+    ended: bool,
+    knocks: u64,
+    answered: u64,
+    /// Those who came since it last answered.
+    claims: Vec<Claim>,
+    /// One of them stands in its place.
+    taken: bool,
+}
+
+/// Why a session has to be waited for.
+enum Delay {
+    /// It need not.
+    None,
+    /// It has not answered.
+    Silent,
+    /// It does not know where it begins.
+    Undecided,
+}
+
+/// Somebody who came may be this session's client.
+#[derive(Debug)]
+struct Claim {
+    knock: u64,
+    at: Instant,
+    turn: Turn,
+}
+
+/// Everybody who comes stands in the place of one at most.
+#[derive(Clone, Debug)]
+pub(super) struct Turn(Arc<AtomicU8>);
+
+const WAITS: u8 = 0;
+const OPEN: u8 = 1;
+const SPENT: u8 = 2;
+
+impl Turn {
+    /// Of somebody who does not know yet where it begins.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(AtomicU8::new(WAITS)))
+    }
+
+    /// It knows: in somebody's place, or not.
+    pub(super) fn decide(&self, spent: bool) {
+        let turn = if spent { SPENT } else { OPEN };
+        self.0.store(turn, Ordering::Relaxed);
+    }
+
+    fn spend(&self) -> bool {
+        let order = Ordering::Relaxed;
+        self.0.compare_exchange(OPEN, SPENT, order, order).is_ok()
+    }
+}
+
+impl Standing {
+    pub(super) fn new(newcomer: Newcomer<'_>) -> Arc<Self> {
+        let state = State {
+            confirmed: newcomer.head,
+            generation: newcomer.generation,
+            decided: false,
+            ended: false,
+            knocks: 0,
+            answered: 0,
+            claims: Vec::new(),
+            taken: false,
+        };
+        Arc::new(Self {
+            key: newcomer.key,
+            head: newcomer.head,
+            outbox: newcomer.outbox.clone(),
+            state: Mutex::new(state),
+            knocked: Notify::new(),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Whether its client has everything that was ever offered to it.
+    pub(super) fn is_settled(&self) -> bool {
+        let state = self.lock();
+        state.decided && self.outbox.is_settled(state.confirmed)
+    }
+
+    /// Asks whether it is there. The answer bears this number or a higher one.
+    pub(super) fn knock(&self, turn: &Turn) -> u64 {
+        let mut state = self.lock();
+        state.knocks += 1;
+        let knock = state.knocks;
+        if state.claims.len() < MAX_CLAIMS {
+            let (at, turn) = (Instant::now(), turn.clone());
+            state.claims.push(Claim { knock, at, turn });
+        }
+        drop(state);
+        self.knocked.notify_one();
+        knock
+    }
+
+    /// Waits until it has answered, or no answer is needed any longer. Who does not know
+    /// yet where it begins has a moment longer for that.
+    pub(super) async fn settled(&self, knock: u64, until: Instant) {
+        loop {
+            let changed = self.changed.notified();
+            let until = match self.delay(knock) {
+                Delay::None => return,
+                Delay::Silent => until,
+                Delay::Undecided => until + ANSWER / 2,
+            };
+            if timeout_at(until, changed).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn delay(&self, knock: u64) -> Delay {
+        let state = self.lock();
+        match state.answered >= knock || state.ended || state.taken {
+            true => Delay::None,
+            false if state.decided => Delay::Silent,
+            false => Delay::Undecided,
+        }
+    }
+
+    /// Whether it has answered.
+    pub(super) fn has_answered(&self, knock: u64) -> bool {
+        self.lock().answered >= knock
+    }
+
+    /// Where its client is known to be, if it does not answer and nobody stands in its
+    /// place.
+    pub(super) fn place_of_silent(&self, knock: u64) -> Option<Offset> {
+        let mut state = self.lock();
+        state.presume(ANSWER);
+        let silent = state.answered < knock && state.decided && !state.ended && !state.taken;
+        silent.then_some(state.confirmed)
+    }
+
+    /// Somebody stands in its place, unless it answers.
+    pub(super) fn take(&self) {
+        self.lock().taken = true;
+        self.changed.notify_waiters();
+    }
+
+    /// It ends: where its client is known to be, if nobody stands in its place.
+    pub(super) fn end(&self, dies: bool) -> Option<Offset> {
+        let mut state = self.lock();
+        state.ended = true;
+        if dies && !state.taken {
+            // Who came and got no answer is this client, come back.
+            state.presume(Duration::ZERO);
+        }
+        (dies && !state.taken).then_some(state.confirmed)
+    }
+
+    /// By whose rules entries up to `here` were for it.
+    pub(super) fn past(&self, here: Offset) -> Past {
+        let generation = self.lock().generation;
+        let last = self.outbox.subscriber();
+        last.map(|last| Past::until([].into(), here, last, generation))
+            .unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whoever came so long ago and got no answer until now is this client.
+    fn presume(&mut self, ago: Duration) {
+        let mut claims = self.claims.iter();
+        self.taken |= claims.any(|claim| claim.at.elapsed() >= ago && claim.turn.spend());
+    }
+}
+
+/// A session's stand among those of its key. Dropped, it leaves an orphan, unless its
+/// client has said goodbye or somebody stands in its place.
+#[derive(Debug)]
+pub(in crate::session) struct Stand {
+    adoptions: Arc<Adoptions>,
+    pub(super) standing: Arc<Standing>,
+    /// Who is asked whether it is there.
+    pub(super) asked: Vec<(Arc<Standing>, u64)>,
+    pub(super) turn: Turn,
+    /// How long its orphan lasts; not at all, if there is to be none.
+    window: Duration,
+    past: Past,
+}
+
+impl Stand {
+    pub(super) fn new(
+        adoptions: Arc<Adoptions>,
+        standing: Arc<Standing>,
+        asked: Vec<(Arc<Standing>, u64)>,
+        turn: Turn,
+    ) -> Self {
+        Self {
+            adoptions,
+            standing,
+            asked,
+            turn,
+            window: Duration::ZERO,
+            past: Past::default(),
+        }
+    }
+
+    pub(super) fn adoptions(&self) -> &Arc<Adoptions> {
+        &self.adoptions
+    }
+
+    /// It follows a table: if it dies, its orphan lasts so long.
+    pub(in crate::session) fn follow(&mut self, window: Duration, generation: u64) {
+        self.window = window;
+        self.standing.lock().generation = generation;
+    }
+
+    /// It begins here.
+    pub(in crate::session) fn begin(&self, at: Offset) {
+        let mut state = self.standing.lock();
+        state.confirmed = at;
+        state.decided = true;
+        drop(state);
+        self.standing.changed.notify_waiters();
+    }
+
+    /// Waits until somebody asks whether it is there.
+    pub(in crate::session) async fn knocked(&self) {
+        self.standing.knocked.notified().await;
+    }
+
+    /// What a ping carries, so that its answer can be told from that of an older one.
+    pub(in crate::session) fn knocks(&self) -> u64 {
+        self.standing.lock().knocks
+    }
+
+    /// A pong: everything up to here has reached the client, and it is there.
+    pub(in crate::session) fn confirm(&self, confirmed: Offset, answered: u64) {
+        let mut state = self.standing.lock();
+        if state.decided {
+            state.confirmed = state.confirmed.max(confirmed);
+        }
+        let answers = answered.min(state.knocks) > state.answered;
+        if answers {
+            state.answered = answered.min(state.knocks);
+            state.taken = false;
+            state.claims.retain(|claim| claim.knock > answered);
+        }
+        drop(state);
+        if answers {
+            self.standing.changed.notify_waiters();
+        }
+    }
+
+    /// It dies: what was for it up to now is read by these rules.
+    pub(in crate::session) fn leave(&mut self, past: Past) {
+        self.past = past;
+    }
+
+    /// It ends by a word: there will be no orphan.
+    pub(in crate::session) fn rest(&mut self) {
+        self.window = Duration::ZERO;
+    }
+}
+
+impl Drop for Stand {
+    fn drop(&mut self) {
+        let past = std::mem::take(&mut self.past);
+        self.adoptions.depart(&self.standing, past, self.window);
+        self.standing.changed.notify_waiters();
+    }
+}

@@ -1,0 +1,177 @@
+//! A session among others of its user on its path: where it begins, what proves how far
+//! it has come, and what it leaves when it dies.
+
+use std::{collections::VecDeque, future::pending};
+
+use futures_util::{FutureExt, future::BoxFuture};
+
+use super::{
+    super::{
+        adopt::{Adopted, Beginning, Past, Stand},
+        socket::{self, Socket},
+    },
+    CloseReason, Live,
+};
+use crate::{event::Offset, routes::Confirm};
+
+/// What is left of a session that ends.
+pub(super) struct Leaving {
+    stand: Stand,
+    /// What its socket has been given.
+    given: Offset,
+}
+
+impl Leaving {
+    /// The client has answered the close frame: all that was given before has reached it.
+    pub(super) fn heard(&self, last: Offset) {
+        self.stand.confirm(self.given.max(last), 0);
+    }
+}
+
+/// Waits until it is known where the session begins; for ever, if it is.
+pub(super) async fn beginning(deciding: &mut Option<BoxFuture<'static, Beginning>>) -> Beginning {
+    match deciding {
+        Some(deciding) => deciding.await,
+        None => pending().await,
+    }
+}
+
+/// Waits until somebody asks whether the client is there.
+pub(super) async fn knocked(stand: Option<&Stand>) {
+    match stand {
+        Some(stand) => stand.knocked().await,
+        None => pending().await,
+    }
+}
+
+impl Live {
+    /// Begins, unless it has to be waited for who is here already.
+    pub(super) fn take_stand(&mut self) {
+        let Some(stand) = &mut self.stand else {
+            return self.on_new_table();
+        };
+        let resume = self.subscription.subscriber.endpoint.resume;
+        stand.follow(resume.window, self.table.generation);
+        let mut deciding = stand.decide();
+        if let Some(beginning) = (&mut deciding).now_or_never() {
+            return self.on_beginning(beginning);
+        }
+        // Meanwhile a ping says that the client has been given nothing.
+        self.outgoing.begin(Offset::ZERO, VecDeque::new());
+        self.deciding = Some(deciding);
+    }
+
+    /// It is known where it begins.
+    pub(super) fn on_beginning(&mut self, beginning: Beginning) {
+        self.deciding = None;
+        let head = self.track.get().since;
+        match beginning {
+            Beginning::Head => self.outgoing.begin(head, VecDeque::new()),
+            Beginning::Lost => {
+                self.outgoing.begin(head, VecDeque::new());
+                let words = self.desk().history_lost();
+                words
+                    .into_iter()
+                    .for_each(|text| self.outgoing.go_on_at(head, text));
+            }
+            Beginning::Adopted(adopted) => self.adopt(adopted),
+        }
+        let at = self.outgoing.confirmed();
+        self.track.begin(at);
+        if let Some(stand) = &self.stand {
+            stand.begin(at);
+        }
+        self.on_new_table();
+    }
+
+    /// Begins where one like it has died: what was for that one is read by its rules,
+    /// what came after it by those of its endpoint at the time.
+    fn adopt(&mut self, Adopted { at, past }: Adopted) {
+        let subscriber = self.subscription.subscriber.clone();
+        let Past {
+            mut rules,
+            generation,
+        } = past;
+        let named = std::mem::take(&mut self.named);
+        let ended = rules.back().map_or(at, |(until, _)| *until);
+        subscriber.outbox.backdate(&named, ended);
+        let mut endpoint = rules.back().map(|(_, last)| last.endpoint.clone());
+        for swap in self.table.swaps_after(generation) {
+            let under = endpoint.and_then(|endpoint| self.under(&endpoint, &subscriber));
+            match rules.back_mut() {
+                // It had not followed this table when it died.
+                Some((until, _)) if *until > swap.since => *until = swap.since,
+                _ => rules.extend(under.map(|under| (swap.since, under))),
+            }
+            let mut endpoints = swap.endpoints.iter();
+            let name = &subscriber.endpoint.name;
+            endpoint = endpoints.find(|other| other.name == *name).cloned();
+        }
+        self.outgoing.begin(at, rules);
+        let lost = subscriber.outbox.fall_behind();
+        subscriber.missed(lost, &self.subscription.sessions.metrics);
+    }
+
+    /// It follows a table, and so does what it would leave.
+    pub(super) fn follow_with_stand(&mut self) {
+        if let Some(stand) = &mut self.stand {
+            let resume = self.subscription.subscriber.endpoint.resume;
+            stand.follow(resume.window, self.table.generation);
+        }
+    }
+
+    /// Asks the client for a pong. It proves what it is given before, and that it is
+    /// there.
+    pub(super) fn ping(&mut self) {
+        let number = self.stand.as_ref().map_or(0, Stand::knocks);
+        self.pings.sent(self.outgoing.given());
+        self.outgoing.ping(number);
+    }
+
+    pub(super) fn on_pong(&mut self, payload: &[u8]) {
+        let number = self.outgoing.confirm(payload);
+        let confirmed = self.outgoing.confirmed();
+        self.track.confirm(confirmed);
+        self.pings.proven(confirmed);
+        if let Some(stand) = &self.stand {
+            stand.confirm(confirmed, number);
+        }
+        self.want_proof();
+    }
+
+    /// Once everything is written, an eager endpoint wants to know what has reached the
+    /// client.
+    pub(super) fn want_proof(&mut self) {
+        let resume = self.subscription.subscriber.endpoint.resume;
+        let eager = resume.confirm == Confirm::Eager && self.stand.is_some();
+        let written = self.outgoing.is_empty() && self.outgoing.is_unconfirmed();
+        if eager && written && !self.pings.is_awaited() {
+            self.pings.want();
+        }
+    }
+
+    /// Leaves its stand as soon as the goodbye is said: to nobody, if the client has
+    /// said one.
+    pub(super) async fn leave_stand(
+        &mut self,
+        socket: &mut Socket,
+        reason: &CloseReason,
+    ) -> Option<Leaving> {
+        // Whoever comes in its place must know where it would have begun.
+        if let Some(deciding) = self.deciding.take() {
+            let beginning = deciding.await;
+            self.on_beginning(beginning);
+        }
+        let mut stand = self.stand.take()?;
+        if !reason.leaves_orphan() || socket::has_left(socket) {
+            stand.rest();
+        }
+        let sessions = &self.subscription.sessions;
+        let last = self.subscription.subscriber.clone();
+        let here = sessions.hub.handed_out();
+        let older = self.outgoing.older();
+        stand.leave(Past::until(older, here, last, self.table.generation));
+        let given = self.outgoing.given();
+        Some(Leaving { stand, given })
+    }
+}
