@@ -144,20 +144,31 @@ impl Source {
         self.stream.left();
     }
 
+    /// Of the nodes that share a feed one reads.
     async fn read_forever(&mut self) {
+        let lease = self.feed.lease(self.stream.name());
         loop {
-            self.find_place().await;
-            let failure = match self.connect().await {
-                Ok(response) => {
-                    self.stream.opened();
-                    self.read(response.into_body()).await
-                }
-                Err(failure) => failure,
-            };
-            let pause = self.pause(&failure);
-            self.stream.ended(&failure, pause);
-            sleep(pause).await;
+            lease.held().await;
+            tokio::select! {
+                () = self.read_once() => {}
+                () = lease.lost() => self.stream.left(),
+            }
         }
+    }
+
+    /// Connects and reads until the stream ends, and pauses.
+    async fn read_once(&mut self) {
+        self.find_place().await;
+        let failure = match self.connect().await {
+            Ok(response) => {
+                self.stream.opened();
+                self.read(response.into_body()).await
+            }
+            Err(failure) => failure,
+        };
+        let pause = self.pause(&failure);
+        self.stream.ended(&failure, pause);
+        sleep(pause).await;
     }
 
     /// Begins where the feed says that the stream was read to, by this process or
