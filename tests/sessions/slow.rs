@@ -15,8 +15,18 @@ pub(crate) async fn slow_reader(stage: &Stage, user: u64) -> Client {
     client
 }
 
-/// The next frame from the server: its first byte and its payload.
+/// The next frame from the server that is no ping: its first byte and its payload.
 pub(crate) async fn frame(client: &mut Client) -> (u8, Vec<u8>) {
+    loop {
+        // A heartbeat comes whenever the machine has been slow enough.
+        let (first, payload) = any_frame(client).await;
+        if first != 0x89 {
+            return (first, payload);
+        }
+    }
+}
+
+async fn any_frame(client: &mut Client) -> (u8, Vec<u8>) {
     let head = client.read(2).await;
     let length = match head[1] {
         126 => {
