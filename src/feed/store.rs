@@ -44,7 +44,7 @@ impl Store {
         match self {
             Self::None => None,
             Self::Disk(disk) => disk.cursor(source),
-            Self::Redis(stream) => stream.cursor(source).await,
+            Self::Redis(stream) => stream.cursor(source).boxed().await,
         }
     }
 
