@@ -15,7 +15,7 @@ use crate::{
 };
 
 const NOTIFICATIONS: &str = "/ws/notifications/";
-const BURST: u64 = 2000;
+const BURST: u64 = 5000;
 /// Sockets of the one who is told: as many at the app as at Outrigger.
 const TABS: usize = 5;
 const THE_END: &str = "the end";

@@ -14,22 +14,38 @@ use tokio::{
 use super::{
     dice::Dice,
     frames::{Frame, Pipe},
-    model::{Listener, Model, Sitting, place},
+    model::{Exactly, Fate, Heard, How, Listener, Model, Place, Sitting, place},
     world::{World, token},
 };
+use crate::event::Position;
 
 /// One client over all its sockets.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) who: Listener,
+    pub(super) kind: Kind,
+    /// Where it is, if it knows that.
+    position: Option<Place>,
     pub(super) dice: Dice,
     pub(super) sittings: Vec<Sitting>,
     token: String,
 }
 
+/// What a client understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It speaks `outrigger.v1`.
+    Envelope,
+    /// It gets frames as they are, and says where it was all the same.
+    Since,
+    /// It knows nothing of positions.
+    Legacy,
+}
+
 /// What a client shares with the rest of the run.
 #[derive(Clone)]
 pub(super) struct Here {
+    pub(super) life: u64,
     pub(super) world: World,
     pub(super) model: Arc<Mutex<Model>>,
     /// All was said: read on, as fast as it goes.
@@ -57,14 +73,94 @@ struct Pace {
 }
 
 impl Client {
-    pub(super) fn new(who: Listener, dice: Dice) -> Self {
-        let token = token(who.user);
-        let sittings = Vec::new();
+    pub(super) fn new(who: Listener, kind: Kind, dice: Dice) -> Self {
         Self {
             who,
+            kind,
+            position: None,
             dice,
-            sittings,
-            token,
+            sittings: Vec::new(),
+            token: token(who.user),
+        }
+    }
+
+    fn handshake(&self) -> String {
+        let mut target = format!("/ws/{}?token={}", self.who.room, self.token);
+        if let Some((epoch, offset)) = self.position {
+            target += &format!("&since={}", Position { epoch, offset });
+        }
+        let protocol = match self.kind {
+            Kind::Envelope => "Sec-WebSocket-Protocol: outrigger.v1\r\n",
+            Kind::Since | Kind::Legacy => "",
+        };
+        format!(
+            "GET {target} HTTP/1.1\r\nHost: outrigger.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{protocol}\r\n"
+        )
+    }
+
+    fn sitting(&mut self) -> &mut Sitting {
+        self.sittings.last_mut().unwrap()
+    }
+
+    /// Takes up a text; tells the number of the event that it is of.
+    fn take(&mut self, text: &[u8], here: &Here) -> Option<usize> {
+        let text: Value = serde_json::from_slice(text).unwrap();
+        let (frame, told) = match self.kind {
+            Kind::Envelope => (&text["frame"], text["position"].as_str()),
+            Kind::Since | Kind::Legacy => (&text, None),
+        };
+        let told = told.map(|told| place(told.parse().unwrap()));
+        if let Some(told) = told {
+            self.arrive(told, text["history_lost"] == true);
+        }
+        if frame["lost"] == true {
+            let head = place(here.world.feed.head());
+            self.sitting()
+                .heard
+                .push(Heard::Lost(head, Exactly::AtMost));
+            self.position = None;
+        }
+        let n = usize::try_from(frame["n"].as_u64()?).unwrap();
+        let version = frame["v"].as_u64().unwrap();
+        if self.kind != Kind::Envelope && self.sitting().since.is_none() {
+            let head = place(here.world.feed.head());
+            self.sitting().decided.get_or_insert(head);
+        }
+        self.sitting().heard.push(Heard::Event(n, version));
+        let mut model = lock(&here.model);
+        let fate = &mut model.said[n].fate;
+        if let (Fate::Unknown, Some(told)) = (*fate, told) {
+            // The process had ended before it could answer.
+            *fate = Fate::At(told);
+        }
+        if let (Kind::Since, Fate::At(place)) = (self.kind, *fate) {
+            self.position = Some(place);
+        }
+        Some(n)
+    }
+
+    /// The server says where the client is.
+    fn arrive(&mut self, told: Place, lost: bool) {
+        self.position = Some(told);
+        let sitting = self.sitting();
+        sitting.reached = Some(told);
+        match lost {
+            true => sitting.heard.push(Heard::Lost(told, Exactly::Here)),
+            // The first word on a socket.
+            false if sitting.since.is_none() && sitting.heard.is_empty() => {
+                sitting.since = Some(told);
+            }
+            false => {}
+        }
+    }
+
+    /// The socket is left, or has ended.
+    fn left(&mut self, how: How) {
+        let now = Instant::now();
+        self.sitting().ended.get_or_insert((now, how));
+        if how == How::SentLost {
+            self.position = None;
         }
     }
 }
@@ -100,14 +196,16 @@ enum Seen {
 
 /// One socket, from the handshake to its end; `None` if there was no 101.
 async fn sit(client: &Mutex<Client>, here: &Here) -> Option<Seen> {
-    let (mut dice, head) = {
+    let (mut dice, head, since) = {
         let mut client = lock(client);
-        let target = format!("/ws/{}?token={}", client.who.room, client.token);
-        (client.dice.another(), handshake(&target))
+        (client.dice.another(), client.handshake(), client.position)
     };
     let holds = [64, 256, 1024, 16_384][dice.index(4)];
     let mut sitting = Sitting {
+        life: here.life,
+        begun: Some(Instant::now()),
         low: place(here.world.feed.head()),
+        since,
         ..Sitting::default()
     };
     let mut pipe = Pipe::new(here.world.connect(holds));
@@ -137,10 +235,11 @@ async fn read(client: &Mutex<Client>, here: &Here, mut pipe: Pipe, mut dice: Dic
             biased;
             _ = ending.changed() => {}
             () = sleep_until(leaves_at), if !hurry && !matches!(leave, Leave::Stay) => {
-                return go(leave, pipe).await;
+                return go(client, leave, pipe).await;
             }
             taken = async { sleep(pause).await; pipe.take_in(bite).await } => {
                 if taken.is_none() {
+                    lock(client).left(How::Cut);
                     return Seen::Gone;
                 }
                 if let Some(seen) = hear(client, here, &mut pipe).await {
@@ -156,18 +255,20 @@ async fn hear(client: &Mutex<Client>, here: &Here, pipe: &mut Pipe) -> Option<Se
     while let Some(frame) = pipe.frame() {
         match frame {
             Frame::Text(text) => {
-                let frame: Value = serde_json::from_slice(&text).unwrap();
-                let n = usize::try_from(frame["n"].as_u64().unwrap()).unwrap();
-                let version = frame["v"].as_u64().unwrap();
-                let mut client = lock(client);
-                client.sittings.last_mut().unwrap().heard.push((n, version));
-                if lock(&here.model).said[n].last {
+                let n = lock(client).take(&text, here);
+                if n.is_some_and(|n| lock(&here.model).said[n].last) {
                     return Some(Seen::TheEnd);
                 }
             }
-            Frame::Ping(payload) => pipe.pong(&payload).await,
+            Frame::Ping(payload) => {
+                pipe.pong(&payload).await;
+                let mut client = lock(client);
+                let pong = (client.sitting().heard.len(), Instant::now());
+                client.sitting().pongs.push(pong);
+            }
             Frame::Close(text) => {
-                lock(client).sittings.last_mut().unwrap().closed = Some(text);
+                let lost = text == "history lost";
+                lock(client).left(if lost { How::SentLost } else { How::Sent });
                 pipe.close().await;
                 return Some(Seen::Gone);
             }
@@ -176,7 +277,9 @@ async fn hear(client: &Mutex<Client>, here: &Here, pipe: &mut Pipe) -> Option<Se
     None
 }
 
-async fn go(leave: Leave, mut pipe: Pipe) -> Seen {
+async fn go(client: &Mutex<Client>, leave: Leave, mut pipe: Pipe) -> Seen {
+    let closes = matches!(leave, Leave::Close);
+    lock(client).left(if closes { How::Closed } else { How::Cut });
     match leave {
         Leave::Stay | Leave::Cut => Seen::Gone,
         Leave::HalfOpen => Seen::LeftOpen(pipe),
@@ -198,11 +301,4 @@ impl Pace {
             pause,
         }
     }
-}
-
-fn handshake(target: &str) -> String {
-    format!(
-        "GET {target} HTTP/1.1\r\nHost: outrigger.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
 }

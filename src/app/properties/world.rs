@@ -8,12 +8,13 @@ use std::{
 
 use tokio::io::{DuplexStream, duplex};
 
-use super::super::{App, Ends, stop};
+use super::super::{App, Ends, StartError, stop};
 use crate::{
     admin::{Phase, Readiness},
     config::{self, Overrides},
     feed::Feed,
     listen::converse,
+    metrics::{Metrics, OnEndpoint, Shared},
     reload::Reloader,
     routes::Method,
     service::Service,
@@ -28,6 +29,7 @@ pub(super) const USERS: u64 = 8;
 #[derive(Clone)]
 pub(super) struct World {
     pub(super) feed: Arc<Feed>,
+    metrics: Arc<Metrics>,
     reloader: Arc<Reloader>,
     service: Arc<Service>,
     readiness: Arc<Readiness>,
@@ -37,13 +39,10 @@ pub(super) struct World {
 impl World {
     /// Starts everything.
     pub(super) fn begin(config: &str) -> Self {
-        // In a folder that is not there, so that nothing is watched.
-        let path = PathBuf::from("/nowhere/outrigger.toml");
-        let loaded = config::parse(config, &path, &Overrides::default(), &|_| None);
-        let loaded = loaded.unwrap_or_else(|report| panic!("{}", report.render(false)));
-        let app = App::build(loaded, Some(path), Overrides::default()).unwrap();
+        let app = built(config);
         let world = Self {
             feed: app.feed.clone(),
+            metrics: app.metrics.clone(),
             reloader: app.reloader.clone(),
             service: app.service.clone(),
             readiness: app.readiness.clone(),
@@ -84,6 +83,13 @@ impl World {
         assert_eq!(refused, None);
     }
 
+    /// How often a session has read the feed.
+    pub(super) fn falls_behind(&self) -> u64 {
+        let endpoint = Shared("news".into());
+        let catch_ups = &self.metrics.catch_ups;
+        catch_ups.get_or_create(&OnEndpoint { endpoint }).get()
+    }
+
     /// A stop in phases.
     pub(super) async fn stop(&self) {
         stop::in_phases(
@@ -93,6 +99,25 @@ impl World {
             &self.ends,
         )
         .await;
+    }
+}
+
+fn built(config: &str) -> App {
+    // In a folder that is not there, so that nothing is watched.
+    let path = PathBuf::from("/nowhere/outrigger.toml");
+    let mut patience = 2000;
+    loop {
+        let loaded = config::parse(config, &path, &Overrides::default(), &|_| None);
+        let loaded = loaded.unwrap_or_else(|report| panic!("{}", report.render(false)));
+        match App::build(loaded, Some(path.clone()), Overrides::default()) {
+            Ok(app) => return app,
+            // The thread of the life before may not have let go of the folder.
+            Err(StartError::Feed(_)) if patience > 0 => {
+                patience -= 1;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 
