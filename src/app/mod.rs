@@ -192,6 +192,8 @@ impl App {
             background,
             ..
         } = ends;
+        let (marked, token) = (feed.clone(), cut.clone());
+        background.spawn(async move { marked.marks().run(token).await });
         background.spawn(feed.run(cut.clone()));
         let hub = background.spawn(hub.run(cut.clone()));
         if let Some(changes) = changes {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Appended, Batch, Kept, Lease, OpenError, Page, Settings, Shared, Status, Unavailable,
     disk::Disk,
+    marks::Marks,
     redis::Stream,
     store::Store,
     window::{Amount, Bounds, Window, cost},
@@ -33,6 +34,7 @@ pub struct Feed {
     closed: AtomicBool,
     /// What this process is called among those that share the feed.
     node: Arc<str>,
+    marks: Marks,
 }
 
 /// What is in memory, shared with the store that fills it.
@@ -71,7 +73,12 @@ impl Feed {
     }
 
     fn with(settings: Settings, node: Arc<str>, recent: Arc<Recent>, store: Store) -> Arc<Self> {
+        let marks = match &settings.kept {
+            Kept::Disk(place) => Marks::in_folder(&place.path),
+            Kept::Memory | Kept::Redis(_) => Marks::none(),
+        };
         Arc::new(Self {
+            marks,
             settings,
             recent,
             store,
@@ -248,6 +255,11 @@ impl Feed {
             Store::None | Store::Disk(_) => Lease::always(),
             Store::Redis(stream) => stream.lease(name),
         }
+    }
+
+    /// Where sessions are whose clients cannot say it.
+    pub fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     /// By which settings.

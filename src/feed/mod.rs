@@ -10,6 +10,7 @@ mod codec;
 mod disk;
 #[allow(dead_code, reason = "the stores are being built")]
 mod log;
+mod marks;
 mod redis;
 mod search;
 mod store;
@@ -25,6 +26,7 @@ use crate::event::{Entry, Event, Offset, Position};
 
 pub use disk::Settings as Disk;
 pub use log::Feed;
+pub use marks::{Mark, Marks};
 pub use redis::{Lease, Settings as Redis, Shared};
 pub use search::{Sought, Stretch};
 

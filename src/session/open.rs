@@ -178,7 +178,7 @@ impl Sessions {
         here.hand_over();
         self.tracker.spawn(live::run(self.clone(), session));
         // What is published after the 101 must reach it, whatever brings it here.
-        self.hub.demand().joined(&topics).await;
+        tokio::join!(self.hub.demand().joined(&topics), self.feed.marks().saved());
         Ok(response)
     }
 
@@ -232,6 +232,8 @@ impl Sessions {
         let says = begin.how != How::Fresh || subscriber.form.tells_position();
         let key = (!says).then(|| Key::of(&subscriber.endpoint, &subscriber.client))??;
         let stand = self.adoptions.arrive(Newcomer {
+            name: subscriber.client.session.unwrap_or_default(),
+            window: subscriber.endpoint.resume.window,
             key,
             head: begin.at.offset,
             outbox: &subscriber.outbox,

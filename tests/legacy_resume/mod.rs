@@ -3,6 +3,7 @@
 
 mod deaths;
 mod pings;
+mod restarts;
 mod silent;
 mod tabs;
 

@@ -72,3 +72,22 @@ async fn a_slow_tab_that_answers_late_stands_for_itself_again() {
     reset(slow);
     orphans(&stage, 1.0).await;
 }
+
+#[tokio::test]
+async fn what_a_silent_one_was_sent_before_a_reload_comes_by_the_rules_of_its_time() {
+    let lines = endpoint("", "heartbeat = \"300s\"");
+    let stage = Stage::new(&lines).await;
+    let _old = stage.open("/ws/news/", 1).await;
+    written(&stage, 1..2).await;
+    let other = lines.replace("{ n = \"{data.n}\" }", "{ other = \"{data.n}\" }");
+    stage.outrigger.rewrite(&stage.config(&other));
+    stage
+        .outrigger
+        .metric_becomes("outrigger_config_generation", 2.0)
+        .await;
+    // It follows, and is still silent.
+    written(&stage, 2..3).await;
+    let mut again = stage.open("/ws/news/", 1).await;
+    hears(&mut again, [1]).await;
+    assert_eq!(again.json().await, json!({ "other": 2 }));
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::time::{Duration, Instant};
 
-use super::{ANSWER, Adoptions, Past, Stand, Standing, Turn, orphans::Orphan};
+use super::{ANSWER, Adoptions, Past, Stand, Standing, Turn, orphans::Left};
 use crate::{
     event::{Offset, Position},
     feed::Page,
@@ -70,7 +70,7 @@ impl Adoptions {
         let mut families = self.lock();
         self.sweep_in(&mut families);
         let orphans = families.orphans.of(key).iter().enumerate();
-        let orphans = orphans.map(|(index, orphan)| (orphan.at, Place::Orphan(index)));
+        let orphans = orphans.map(|(index, (_, orphan))| (orphan.at, Place::Orphan(index)));
         let mut places: Vec<_> = orphans.chain(self.silent(question)).collect();
         // Of the same places those of the dead go first: a silent one may live.
         places.sort_by_key(|(at, place)| (at.offset, matches!(place, Place::Orphan(_))));
@@ -78,17 +78,30 @@ impl Adoptions {
             let past = match place {
                 Place::Orphan(index) => {
                     let orphan = families.orphans.of(key).get(*index);
-                    orphan.map(Orphan::past).unwrap_or_default()
+                    orphan
+                        .map(|(_, left)| left.past.clone())
+                        .unwrap_or_default()
                 }
                 Place::Silent(elder) => elder.past(question.standing.head),
             };
             (*at, past)
         });
+        // Noted before the places of others are gone from the marks.
+        if let Some((at, _)) = &first {
+            self.feed.marks().move_to(question.standing.name, *at);
+        }
         // Each uses up one: the highest, so that nobody who comes later begins too late.
         match places.pop() {
-            Some((_, Place::Orphan(index))) => families.orphans.take(key, index),
+            Some((_, Place::Orphan(index))) => {
+                let name = families.orphans.take(key, index);
+                name.into_iter()
+                    .for_each(|name| self.feed.marks().remove(name));
+            }
             Some((_, Place::Silent(elder))) => elder.take(),
             None => {}
+        }
+        for (elder, _) in question.asked.iter().filter(|(elder, _)| elder.is_taken()) {
+            self.feed.marks().remove(elder.name);
         }
         question.turn.decide(first.is_some());
         self.gauge(&families);
@@ -97,12 +110,11 @@ impl Adoptions {
     }
 
     fn silent(&self, question: &Question) -> Vec<(Position, Place)> {
-        let epoch = self.feed.head().epoch;
         let asked = question.asked.iter();
         asked
             .filter_map(|(elder, knock)| {
                 let offset = elder.place_of_silent(*knock)?;
-                Some((Position { epoch, offset }, Place::Silent(elder.clone())))
+                Some((self.position(offset), Place::Silent(elder.clone())))
             })
             .collect()
     }
@@ -143,12 +155,20 @@ impl Adoptions {
                 families.live.remove(key);
             }
         }
+        let marks = self.feed.marks();
         if let Some(offset) = place {
-            let epoch = self.feed.head().epoch;
-            let left = (Position { epoch, offset }, past);
+            let orphan = Left {
+                name: standing.name,
+                at: self.position(offset),
+                past,
+            };
             let until = Instant::now() + window;
-            let dropped = families.orphans.add(key, left, until);
-            dropped.iter().for_each(|key| self.count(key, "dropped"));
+            if let Some((key, name)) = families.orphans.add(key, orphan, until) {
+                marks.remove(name);
+                self.count(&key, "dropped");
+            }
+        } else {
+            marks.remove(standing.name);
         }
         self.gauge(&families);
     }

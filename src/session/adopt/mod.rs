@@ -21,8 +21,8 @@ use std::{
 use tokio::time::{Duration, Instant};
 
 use crate::{
-    event::{Offset, UserId},
-    feed::Feed,
+    event::{Offset, Position, SessionName, UserId},
+    feed::{Feed, Mark},
     frame::Client,
     hub::{Hub, Outbox},
     metrics::{Because, Metrics},
@@ -80,6 +80,8 @@ struct Families {
 
 /// Who comes.
 pub(super) struct Newcomer<'a> {
+    pub(super) name: SessionName,
+    pub(super) window: Duration,
     pub(super) key: Key,
     /// The head of the feed when it subscribed.
     pub(super) head: Offset,
@@ -90,12 +92,18 @@ pub(super) struct Newcomer<'a> {
 
 impl Adoptions {
     pub(super) fn new(hub: Arc<Hub>, feed: Arc<Feed>, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self {
-            families: Mutex::default(),
+        let mut families = Families::default();
+        for name in families.orphans.restore(feed.marks().take_found()) {
+            feed.marks().remove(name);
+        }
+        let adoptions = Self {
+            families: Mutex::new(families),
             feed,
             hub,
             metrics,
-        })
+        };
+        adoptions.gauge(&adoptions.lock());
+        Arc::new(adoptions)
     }
 
     /// A session takes its stand among those of its key. Those who may be gone are
@@ -114,10 +122,33 @@ impl Adoptions {
                 asked.push((elder.clone(), knock));
             }
         }
+        let window = newcomer.window;
         let standing = Standing::new(newcomer);
+        self.mark(&standing, (standing.head, window));
         live.push(standing.clone());
         drop(families);
         Stand::new(self.clone(), standing, asked, turn)
+    }
+
+    /// Notes where a session is, for the process that comes after this one.
+    fn mark(&self, standing: &Standing, (at, window): (Offset, Duration)) {
+        self.feed.marks().put(standing.name, || Mark {
+            endpoint: standing.key.endpoint.clone(),
+            params: standing.key.params.clone(),
+            user: standing.key.user.clone(),
+            at: self.position(at),
+            window,
+        });
+    }
+
+    fn mark_moved(&self, standing: &Standing, at: Offset) {
+        let marks = self.feed.marks();
+        marks.move_to(standing.name, self.position(at));
+    }
+
+    fn position(&self, offset: Offset) -> Position {
+        let epoch = self.feed.head().epoch;
+        Position { epoch, offset }
     }
 
     /// Forgets the orphans whose time is over.
@@ -126,7 +157,8 @@ impl Adoptions {
     }
 
     fn sweep_in(&self, families: &mut Families) {
-        for key in families.orphans.expire(Instant::now()) {
+        for (key, name) in families.orphans.expire(Instant::now()) {
+            self.feed.marks().remove(name);
             self.count(&key, "expired");
         }
         self.gauge(families);

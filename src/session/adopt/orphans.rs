@@ -5,24 +5,29 @@ use std::{
     sync::Arc,
 };
 
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 use super::Key;
 use crate::{
-    event::{Offset, Position},
+    event::{Offset, Position, SessionName},
+    feed::Mark,
     hub::Subscriber,
 };
 
 /// Orphans kept at most: as many as there are connections by default.
 const MAX: usize = 20_000;
+/// A window that was read from a file is not longer than this.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Rules kept of an orphan whose adopters died again and again.
 const MAX_PAST: usize = 16;
+
+/// Oldest first, and up to where in the feed each holds.
+pub(in crate::session) type Rules = VecDeque<(Offset, Arc<Subscriber>)>;
 
 /// By whose rules the entries are read that came before the one who adopts.
 #[derive(Clone, Debug, Default)]
 pub(in crate::session) struct Past {
-    /// Oldest first, and up to where in the feed each holds.
-    pub(in crate::session) rules: VecDeque<(Offset, Arc<Subscriber>)>,
+    pub(in crate::session) rules: Rules,
     /// The table of the last of them.
     pub(in crate::session) generation: u64,
 }
@@ -30,7 +35,7 @@ pub(in crate::session) struct Past {
 impl Past {
     /// Rules, those of a session that ends here last.
     pub(in crate::session) fn until(
-        mut rules: VecDeque<(Offset, Arc<Subscriber>)>,
+        mut rules: Rules,
         here: Offset,
         last: Arc<Subscriber>,
         generation: u64,
@@ -45,26 +50,21 @@ impl Past {
 
 /// What a session leaves that died.
 #[derive(Debug)]
-pub(super) struct Orphan {
+pub(super) struct Left {
+    /// Of which session.
+    pub(super) name: SessionName,
     /// Its client has everything up to here.
     pub(super) at: Position,
-    past: Past,
-    end: End,
-}
-
-impl Orphan {
-    pub(super) fn past(&self) -> Past {
-        self.past.clone()
-    }
+    pub(super) past: Past,
 }
 
 /// When an orphan's window is over; no two are alike.
-type End = (Instant, u64);
+pub(super) type End = (Instant, u64);
 
 /// All of them.
 #[derive(Debug)]
 pub(super) struct Orphans {
-    by_key: HashMap<Key, Vec<Orphan>>,
+    by_key: HashMap<Key, Vec<(End, Left)>>,
     ends: BTreeMap<End, Key>,
     next: u64,
     max: usize,
@@ -86,35 +86,53 @@ impl Orphans {
     pub(super) fn add(
         &mut self,
         key: &Key,
-        (at, past): (Position, Past),
+        left: Left,
         until: Instant,
-    ) -> Option<Key> {
+    ) -> Option<(Key, SessionName)> {
         self.next += 1;
         let end = (until, self.next);
         self.ends.insert(end, key.clone());
         let orphans = self.by_key.entry(key.clone()).or_default();
-        orphans.push(Orphan { at, past, end });
-        let (first, _) = self
-            .ends
-            .first_key_value()
-            .filter(|_| self.ends.len() > self.max)?;
+        orphans.push((end, left));
+        let too_many = self.ends.len() > self.max;
+        let (first, _) = self.ends.first_key_value().filter(|_| too_many)?;
         self.remove(*first)
     }
 
+    /// Sessions of an earlier process: their clients have the whole window from now on.
+    /// Gives those for which there is no room.
+    pub(super) fn restore(&mut self, found: Vec<(SessionName, Mark)>) -> Vec<SessionName> {
+        let (now, mut dropped) = (Instant::now(), Vec::new());
+        for (name, mark) in found {
+            let key = Key {
+                endpoint: mark.endpoint,
+                params: mark.params,
+                user: mark.user,
+            };
+            let left = Left {
+                name,
+                at: mark.at,
+                past: Past::default(),
+            };
+            let gone = self.add(&key, left, now + mark.window.min(LONGEST));
+            dropped.extend(gone.map(|(_, name)| name));
+        }
+        dropped
+    }
+
     /// Those of a key.
-    pub(super) fn of(&self, key: &Key) -> &[Orphan] {
+    pub(super) fn of(&self, key: &Key) -> &[(End, Left)] {
         self.by_key.get(key).map_or(&[], |orphans| orphans)
     }
 
     /// Takes one of a key away.
-    pub(super) fn take(&mut self, key: &Key, index: usize) {
-        if let Some(orphan) = self.of(key).get(index) {
-            self.remove(orphan.end);
-        }
+    pub(super) fn take(&mut self, key: &Key, index: usize) -> Option<SessionName> {
+        let end = self.by_key.get(key)?.get(index)?.0;
+        self.remove(end).map(|(_, name)| name)
     }
 
     /// Forgets those whose window is over; says whose they were.
-    pub(super) fn expire(&mut self, now: Instant) -> Vec<Key> {
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<(Key, SessionName)> {
         let mut expired = Vec::new();
         while let Some((end, _)) = self.ends.first_key_value().filter(|(end, _)| end.0 <= now) {
             expired.extend(self.remove(*end));
@@ -126,22 +144,20 @@ impl Orphans {
         self.ends.len()
     }
 
-    fn remove(&mut self, end: End) -> Option<Key> {
+    fn remove(&mut self, end: End) -> Option<(Key, SessionName)> {
         let key = self.ends.remove(&end)?;
-        if let Some(orphans) = self.by_key.get_mut(&key) {
-            orphans.retain(|orphan| orphan.end != end);
-            if orphans.is_empty() {
-                self.by_key.remove(&key);
-            }
+        let orphans = self.by_key.get_mut(&key)?;
+        let at = orphans.iter().position(|(other, _)| *other == end)?;
+        let (_, left) = orphans.remove(at);
+        if orphans.is_empty() {
+            self.by_key.remove(&key);
         }
-        Some(key)
+        Some((key, left.name))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::Duration;
-
     use super::*;
 
     fn key(user: &str) -> Key {
@@ -152,18 +168,25 @@ mod tests {
         }
     }
 
-    fn left() -> (Position, Past) {
+    fn left(n: u128) -> Left {
         let offset = Offset::ZERO;
-        (Position { epoch: 1, offset }, Past::default())
+        Left {
+            name: SessionName(n),
+            at: Position { epoch: 1, offset },
+            past: Past::default(),
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_orphan_lasts_for_its_window() {
         let (mut orphans, now) = (Orphans::default(), Instant::now());
-        orphans.add(&key("1"), left(), now + Duration::from_secs(2));
-        orphans.add(&key("2"), left(), now + Duration::from_secs(1));
+        orphans.add(&key("1"), left(1), now + Duration::from_secs(2));
+        orphans.add(&key("2"), left(2), now + Duration::from_secs(1));
         assert_eq!(orphans.expire(now), []);
-        assert_eq!(orphans.expire(now + Duration::from_secs(1)), [key("2")]);
+        assert_eq!(
+            orphans.expire(now + Duration::from_secs(1)),
+            [(key("2"), SessionName(2))]
+        );
         assert_eq!((orphans.of(&key("1")).len(), orphans.len()), (1, 1));
     }
 
@@ -175,7 +198,7 @@ mod tests {
         };
         let until = Instant::now();
         let dropped: Vec<_> = ["1", "2", "3", "4"]
-            .map(|user| orphans.add(&key(user), left(), until))
+            .map(|user| orphans.add(&key(user), left(0), until).map(|(key, _)| key))
             .into();
         assert_eq!(dropped, [None, None, Some(key("1")), Some(key("2"))]);
         orphans.take(&key("4"), 0);

@@ -10,8 +10,11 @@ use tokio::{
     time::{Duration, Instant, timeout_at},
 };
 
-use super::{ANSWER, Adoptions, Key, Newcomer, Past};
-use crate::{event::Offset, hub::Outbox};
+use super::{ANSWER, Adoptions, Key, Newcomer, Past, orphans::Rules};
+use crate::{
+    event::{Offset, SessionName},
+    hub::Outbox,
+};
 
 /// Claims that a silent session holds at most: the rest is one client that comes again
 /// and again.
@@ -20,6 +23,7 @@ const MAX_CLAIMS: usize = 64;
 /// A session as others of its key see it.
 #[derive(Debug)]
 pub(super) struct Standing {
+    pub(super) name: SessionName,
     pub(super) key: Key,
     /// The head of the feed when it subscribed.
     pub(super) head: Offset,
@@ -34,6 +38,8 @@ pub(super) struct Standing {
 #[derive(Debug)]
 struct State {
     confirmed: Offset,
+    /// The rules by which entries are read that its client may not have, but the last.
+    older: Rules,
     generation: u64,
     /// It knows where it begins.
     decided: bool,
@@ -94,6 +100,7 @@ impl Standing {
     pub(super) fn new(newcomer: Newcomer<'_>) -> Arc<Self> {
         let state = State {
             confirmed: newcomer.head,
+            older: Rules::new(),
             generation: newcomer.generation,
             decided: false,
             ended: false,
@@ -103,6 +110,7 @@ impl Standing {
             taken: false,
         };
         Arc::new(Self {
+            name: newcomer.name,
             key: newcomer.key,
             head: newcomer.head,
             outbox: newcomer.outbox.clone(),
@@ -177,6 +185,11 @@ impl Standing {
         self.changed.notify_waiters();
     }
 
+    /// Whether somebody stands in its place.
+    pub(super) fn is_taken(&self) -> bool {
+        self.lock().taken
+    }
+
     /// It ends: where its client is known to be, if nobody stands in its place.
     pub(super) fn end(&self, dies: bool) -> Option<Offset> {
         let mut state = self.lock();
@@ -190,9 +203,11 @@ impl Standing {
 
     /// By whose rules entries up to `here` were for it.
     pub(super) fn past(&self, here: Offset) -> Past {
-        let generation = self.lock().generation;
+        let state = self.lock();
+        let (older, generation) = (state.older.clone(), state.generation);
+        drop(state);
         let last = self.outbox.subscriber();
-        last.map(|last| Past::until([].into(), here, last, generation))
+        last.map(|last| Past::until(older, here, last, generation))
             .unwrap_or_default()
     }
 
@@ -245,17 +260,18 @@ impl Stand {
     }
 
     /// It follows a table: if it dies, its orphan lasts so long.
-    pub(in crate::session) fn follow(&mut self, window: Duration, generation: u64) {
+    pub(in crate::session) fn follow(&mut self, window: Duration, generation: u64, older: Rules) {
         self.window = window;
-        self.standing.lock().generation = generation;
+        let mut state = self.standing.lock();
+        (state.generation, state.older) = (generation, older);
     }
 
-    /// It begins here.
-    pub(in crate::session) fn begin(&self, at: Offset) {
+    /// It begins here, and reads by these rules before its own.
+    pub(in crate::session) fn begin(&self, at: Offset, older: Rules) {
         let mut state = self.standing.lock();
-        state.confirmed = at;
-        state.decided = true;
+        (state.confirmed, state.older, state.decided) = (at, older, true);
         drop(state);
+        self.adoptions.mark(&self.standing, (at, self.window));
         self.standing.changed.notify_waiters();
     }
 
@@ -273,15 +289,24 @@ impl Stand {
     pub(in crate::session) fn confirm(&self, confirmed: Offset, answered: u64) {
         let mut state = self.standing.lock();
         if state.decided {
-            state.confirmed = state.confirmed.max(confirmed);
+            let confirmed = state.confirmed.max(confirmed);
+            state.confirmed = confirmed;
+            state.older.retain(|(until, _)| *until > confirmed);
         }
         let answers = answered.min(state.knocks) > state.answered;
+        let (at, mut back) = (state.confirmed, false);
         if answers {
             state.answered = answered.min(state.knocks);
-            state.taken = false;
+            back = std::mem::take(&mut state.taken);
             state.claims.retain(|claim| claim.knock > answered);
         }
+        let decided = state.decided;
         drop(state);
+        match back {
+            true => self.adoptions.mark(&self.standing, (at, self.window)),
+            false if decided => self.adoptions.mark_moved(&self.standing, at),
+            false => {}
+        }
         if answers {
             self.standing.changed.notify_waiters();
         }

@@ -39,10 +39,10 @@ impl Live {
         }
         let swaps = table.swaps_after(self.table.generation);
         self.table = table.clone();
-        self.follow_with_stand();
         if !Arc::ptr_eq(&old, &self.subscription.subscriber) {
             self.turn_over(old, swaps);
         }
+        self.follow_with_stand();
     }
 
     /// What was accepted since the first of the swaps may have been handed out by the

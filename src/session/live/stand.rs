@@ -51,7 +51,8 @@ impl Live {
             return self.on_new_table();
         };
         let resume = self.subscription.subscriber.endpoint.resume;
-        stand.follow(resume.window, self.table.generation);
+        let older = self.outgoing.older();
+        stand.follow(resume.window, self.table.generation, older);
         let mut deciding = stand.decide();
         if let Some(beginning) = (&mut deciding).now_or_never() {
             return self.on_beginning(beginning);
@@ -79,7 +80,7 @@ impl Live {
         let at = self.outgoing.confirmed();
         self.track.begin(at);
         if let Some(stand) = &self.stand {
-            stand.begin(at);
+            stand.begin(at, self.outgoing.older());
         }
         self.on_new_table();
     }
@@ -116,7 +117,8 @@ impl Live {
     pub(super) fn follow_with_stand(&mut self) {
         if let Some(stand) = &mut self.stand {
             let resume = self.subscription.subscriber.endpoint.resume;
-            stand.follow(resume.window, self.table.generation);
+            let older = self.outgoing.older();
+            stand.follow(resume.window, self.table.generation, older);
         }
     }
 
