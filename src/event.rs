@@ -69,6 +69,9 @@ name_type! {
     EventId
 }
 
+/// Types that begin like this are what nodes tell each other; clients never hear of them.
+pub const NODE_FACTS: &str = "outrigger.node.";
+
 /// An id, a type, a topic or a user is at most so many bytes long.
 const MAX_NAME: usize = 255;
 

@@ -74,6 +74,13 @@ pub struct Answered {
     pub fault: &'static str,
 }
 
+/// Labels of what is of one of few kinds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OfKind {
+    /// Which: one of a few fixed words.
+    pub kind: &'static str,
+}
+
 /// Labels of what came to one of few ends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Ended {
@@ -189,6 +196,14 @@ metrics! {
     presence_online: Family<OnEndpoint, Gauge> = Family::default(), "Users online (or sockets, where these are counted), by the endpoint where they came";
     /// What became of comings and leavings.
     presence: Family<Because, Counter> = Family::default(), "What presence did: online, offline, back in time, not counted, list cut";
+    /// Nodes on a shared feed.
+    nodes: Gauge = Gauge::default(), "Outriggers on the shared feed that this one knows of, itself too; 0 where the feed is not shared";
+    /// What they said.
+    node_facts: Family<OfKind, Counter> = Family::default(), "What nodes of a shared feed told each other, by kind";
+    /// Nodes that fell silent.
+    nodes_lost: Counter = Counter::default(), "Nodes of a shared feed that fell silent, and whose members this one sees to";
+    /// Times the others did not know this one.
+    node_rejoins: Family<Ended, Counter> = Family::default(), "Times this node began anew among the others, by reason";
     /// Events that came in.
     events: Family<Taken, Counter> = Family::default(), "Events by source and result";
     /// Exchanges with the app that were for a rule.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::event::{Event, Kind, Topic, is_name};
+use crate::event::{Event, Kind, NODE_FACTS, Topic, is_name};
 
 /// Types that begin like this are never sent to clients.
 const RESERVED: &str = "outrigger.";
@@ -63,6 +63,12 @@ struct Data {
 }
 
 impl Order {
+    /// Whether an event is what one node tells the others: sources refuse it as they do all
+    /// reserved types that they do not know, and the hub passes over it.
+    pub fn is_between_nodes(event: &Event) -> bool {
+        event.kind.as_str().starts_with(NODE_FACTS)
+    }
+
     /// Whether a type is reserved.
     pub fn is_reserved(kind: &Kind) -> bool {
         kind.as_str().starts_with(RESERVED)
@@ -202,6 +208,7 @@ mod tests {
         let long = format!(r#"{{"reason": "{}"}}"#, "x".repeat(124));
         for (kind, users, data, reason) in [
             ("outrigger.nudge", &["1"][..], "null", "`type` is reserved"),
+            ("outrigger.node.beat", &["1"], "null", "`type` is reserved"),
             (
                 "outrigger.join",
                 &[],

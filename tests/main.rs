@@ -21,6 +21,7 @@ mod durability;
 mod event_streams;
 mod examples;
 mod exchange;
+mod fleet;
 mod floors;
 mod forwarding;
 mod fuzz;

@@ -18,6 +18,7 @@ use crate::{
     feed::{Feed, Page},
     hub::Hub,
     metrics::{Ended, Metrics},
+    order::Order,
     reply::{self, Body, Gone, Writer, pipe},
     routes::Tables,
 };
@@ -86,7 +87,9 @@ impl Filter {
     fn shows(&self, entry: &Entry, source: &Source) -> bool {
         let event = &entry.event;
         let (kind, mut topics) = (event.kind.as_str(), event.topics.iter());
-        (self.kinds.is_empty() || self.kinds.contains(kind))
+        // What nodes tell each other is shown to who asks for it.
+        let any = self.kinds.is_empty() && !Order::is_between_nodes(event);
+        (any || self.kinds.contains(kind))
             && (self.topics.is_empty() || topics.any(|topic| self.topics.contains(topic.as_str())))
             && (self.users.is_empty() || self.users.iter().any(|user| is_for(entry, user, source)))
             && (self.endpoints.is_empty() || self.has_frame(entry, source))

@@ -10,6 +10,7 @@ use crate::{
     event::{Topic, UserId},
     frame::Text,
     metrics::{ByRule, Metrics, Shared},
+    presence::Shown,
     reply::{self, Body},
     rollout::{Rollout, Share},
     routes::{Endpoint, Exchange, FileStatus, RouteTable},
@@ -39,7 +40,8 @@ const INDEX: &str = "/live      200 while the process answers
 /trace     what became of an event: ?event=ID, and &user=42 &limit=100
 /tail      events as they come: ?type= &topic= &user= &endpoint= &data=1 &since=POSITION
 /sources   the app's own event stream, if one is read
-/presence  who is online, by key
+/presence  who is online, by key; where nodes share a feed also ?user= and ?key=
+/nodes     the nodes that share the feed
 ";
 
 pub(super) fn index() -> Response<Body> {
@@ -169,12 +171,64 @@ fn progress(progress: &Progress, (behind, waits): (u64, Duration)) -> Value {
     })
 }
 
-pub(super) fn presence(sessions: &Sessions) -> Response<Body> {
-    let (keys, shown) = sessions.online(MAX_ONLINE);
-    let shown = shown.into_iter().map(|one| {
-        json!({ "key": one.key, "online": one.online, "leaving": one.leaving, "users": one.users })
+pub(super) fn presence(sessions: &Sessions, query: Option<&str>) -> Response<Body> {
+    let Some(fleet) = sessions.fleet() else {
+        let (keys, shown) = sessions.online(MAX_ONLINE);
+        let shown = shown.iter().map(online);
+        return pretty(&json!({ "keys": keys, "shown": shown.collect::<Vec<_>>() }));
+    };
+    let mut asked = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    if let Some((name, value)) = asked.find(|(name, _)| matches!(&**name, "user" | "key")) {
+        let members = match &*name {
+            "user" => fleet.of_user(&value, MAX_ONLINE),
+            _ => fleet.of_key(&value, MAX_ONLINE),
+        };
+        let shown = members.iter().map(|one| {
+            json!({
+                "key": one.key, "user": one.user, "endpoint": one.endpoint,
+                "nodes": one.nodes, "steps_in_progress": one.is_told,
+            })
+        });
+        return pretty(&json!({ "shown": shown.collect::<Vec<_>>() }));
+    }
+    let (keys, shown) = fleet.online(MAX_ONLINE);
+    let shown = shown.iter().map(|one| {
+        let nodes = one
+            .nodes
+            .iter()
+            .map(|(node, held)| (node.to_string(), (*held).into()));
+        let mut shown = online(&one.shown);
+        shown["nodes"] = Value::Object(nodes.collect());
+        shown
     });
-    pretty(&json!({ "keys": keys, "shown": shown.collect::<Vec<_>>() }))
+    let shown: Vec<_> = shown.collect();
+    pretty(&json!({ "keys": keys, "complete": fleet.is_synced(), "shown": shown }))
+}
+
+fn online(one: &Shown) -> Value {
+    json!({ "key": one.key, "online": one.online, "leaving": one.leaving, "users": one.users })
+}
+
+/// The nodes that share the feed.
+pub(super) fn nodes(sessions: &Sessions) -> Response<Body> {
+    let Some(fleet) = sessions.fleet() else {
+        return pretty(&json!({ "shared": false, "nodes": [] }));
+    };
+    let nodes = fleet.nodes();
+    let nodes = nodes.iter().map(|node| {
+        json!({
+            "name": node.info.name,
+            "id": node.id.to_string(),
+            "this": node.is_me,
+            "version": node.info.version,
+            "since": node.info.since,
+            "heard_seconds_ago": node.heard.map(|heard| heard.as_secs()),
+            "leaving": node.is_leaving,
+            "members": node.members,
+        })
+    });
+    let (complete, nodes) = (fleet.is_synced(), nodes.collect::<Vec<_>>());
+    pretty(&json!({ "shared": true, "complete": complete, "nodes": nodes }))
 }
 
 pub(super) fn channel_layer(layer: Option<&ChannelLayer>) -> Response<Body> {

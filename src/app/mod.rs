@@ -188,6 +188,8 @@ impl App {
         let Ends {
             door,
             cut,
+            hush,
+            readers,
             connections,
             background,
             ..
@@ -196,6 +198,7 @@ impl App {
         background.spawn(async move { marked.marks().run(token).await });
         background.spawn(feed.run(cut.clone()));
         let hub = background.spawn(hub.run(cut.clone()));
+        readers.spawn(sessions.clone().run_fleet(hush));
         if let Some(changes) = changes {
             background.spawn(changes.follow(reloader.clone(), service.clone(), cut.clone()));
         }

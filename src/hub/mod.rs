@@ -228,6 +228,9 @@ impl Hub {
     }
 
     fn hand_out(&self, entry: &Entry) {
+        if Order::is_between_nodes(&entry.event) {
+            return;
+        }
         let heard = match Order::of(&entry.event) {
             Ok(None) => self.offer_to_all(entry),
             Ok(Some(order)) => self.obey(entry, &order),

@@ -6,6 +6,7 @@
 //! the other and each once, however slow the telling is, and an offline never overtakes the
 //! online that follows it. This room does no I/O and starts no task; the session room tells.
 
+pub mod fleet;
 mod roll;
 #[cfg(test)]
 mod tests;

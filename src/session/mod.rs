@@ -13,6 +13,7 @@ mod deadlines;
 mod desk;
 pub mod events;
 mod evidence;
+mod fleet;
 mod gather;
 mod handshake;
 mod identify;
@@ -63,6 +64,7 @@ use crate::{
 
 pub use close::CloseReason;
 pub use evidence::{Evidence, State, Trail};
+pub use fleet::Room as Fleet;
 pub use identify::Who;
 pub use open::{Held, Opened};
 pub use progress::Progress;
@@ -95,6 +97,8 @@ pub struct Sessions {
     asks: ask::Asks,
     adoptions: Arc<adopt::Adoptions>,
     presence: Presence<seat::Party>,
+    /// Takes its place where other nodes share the feed.
+    fleet: Option<fleet::Room>,
     /// Turns for calls to the app on behalf of clients.
     calls: Semaphore,
     tracker: TaskTracker,
@@ -117,6 +121,7 @@ impl Sessions {
         let registry = Registry::new(metrics.clone());
         let asks = ask::Asks::default();
         let adoptions = adopt::Adoptions::new(hub.clone(), feed.clone(), metrics.clone());
+        let fleet = feed.is_shared().then(fleet::Room::new);
         Arc::new(Self {
             hub,
             feed,
@@ -128,6 +133,7 @@ impl Sessions {
             asks,
             adoptions,
             presence: Presence::default(),
+            fleet,
             calls: Semaphore::new(MAX_CALLS),
             tracker,
             relays: AtomicU64::new(0),
@@ -167,6 +173,11 @@ impl Sessions {
     /// many users.
     pub fn online(&self, limit: usize) -> (usize, Vec<Shown>) {
         self.presence.show(limit)
+    }
+
+    /// The nodes that share the feed, if any can.
+    pub fn fleet(&self) -> Option<&Fleet> {
+        self.fleet.as_ref()
     }
 
     /// Runs something to its end, counted among what a stop waits for.

@@ -154,6 +154,7 @@ impl Sessions {
         };
         let caller = desk.caller.clone();
         let (mut client, here) = self.connect(desk).await?;
+        self.know_the_others(&endpoint).await;
         if let Some(online) = self.roster(&endpoint, &client) {
             Arc::make_mut(&mut client).online = Some(online);
         }

@@ -58,14 +58,24 @@ impl Sessions {
                 return Value::Null;
             };
             match what {
-                Roster::Count => sessions.presence.count(&key).into(),
+                Roster::Count => sessions.count(&key).into(),
                 Roster::List => sessions.listed(&key, &name),
             }
         }))
     }
 
-    fn listed(&self, key: &str, endpoint: &Arc<str>) -> Value {
-        let listed = self.presence.list(key);
+    fn count(&self, key: &Arc<str>) -> usize {
+        match &self.fleet {
+            Some(fleet) => fleet.lock().count(key),
+            None => self.presence.count(key),
+        }
+    }
+
+    fn listed(&self, key: &Arc<str>, endpoint: &Arc<str>) -> Value {
+        let listed = match &self.fleet {
+            Some(fleet) => fleet.lock().list(key),
+            None => self.presence.list(key),
+        };
         if !listed.is_whole {
             warn!(%endpoint, "More users are online than a list names");
             Because::count(&self.metrics.presence, endpoint, "list_cut");
@@ -75,6 +85,9 @@ impl Sessions {
 
     /// A session takes its seat. Whether it is counted.
     pub(super) fn sit(self: &Arc<Self>, seat: &Arc<Seat>, desk: Desk) -> bool {
+        if let Some(fleet) = &self.fleet {
+            return self.sit_among_nodes(fleet, seat, Box::new(desk));
+        }
         let (endpoint, client) = (desk.endpoint.name.clone(), desk.client.clone());
         let arrival = Arrival {
             user: client.user_value.as_ref(),
@@ -105,6 +118,9 @@ impl Sessions {
     pub(super) fn rise(self: &Arc<Self>, seat: &Arc<Seat>, desk: Party) {
         let presence = desk.endpoint.presence.as_ref();
         let grace = presence.map_or(Duration::ZERO, |presence| presence.grace);
+        if let Some(fleet) = &self.fleet {
+            return self.rise_among_nodes(fleet, seat, desk, grace);
+        }
         let until = Instant::now() + grace;
         if self.presence.leave(seat, desk, until) {
             self.see_to(seat);
@@ -116,7 +132,7 @@ impl Sessions {
         self.spawn_to_the_end(move || see_to(sessions.clone(), seat.clone()));
     }
 
-    fn gauge(&self, endpoint: &Arc<str>, by: i64) {
+    pub(super) fn gauge(&self, endpoint: &Arc<str>, by: i64) {
         let endpoint = Shared(endpoint.clone());
         let online = &self.metrics.presence_online;
         online.get_or_create(&OnEndpoint { endpoint }).inc_by(by);
@@ -151,7 +167,7 @@ async fn see_to(sessions: Arc<Sessions>, seat: Arc<Seat>) {
 }
 
 /// Does the steps with the rules of the endpoint, on the app of the moment.
-async fn tell(mut desk: Party, moment: &'static str, steps: &[Step]) {
+pub(super) async fn tell(mut desk: Party, moment: &'static str, steps: &[Step]) {
     if steps.is_empty() {
         return;
     }
