@@ -89,35 +89,49 @@ async fn each_reason_why_it_is_not_for_a_session_has_its_word() {
     assert_eq!(states(&stage, "by-2", 9).await, ["opened_later"]);
 }
 
-#[tokio::test]
-async fn who_does_not_keep_up_is_behind_and_then_slow() {
-    let limits = "[endpoint.limits]\noutbox_frames = 4\nwrite_timeout = \"3s\"\n";
-    let stage = Stage::new(&endpoints(limits)).await;
-    let slow = silent(&stage, 1, true).await;
+/// More than any kernel holds for a client that does not read, in few messages.
+async fn flood(stage: &Stage) {
     let filling = "x".repeat(60_000);
-    for n in 0..200 {
-        publish(&stage, &format!("e{n}"), &json!({"data": filling})).await;
+    for batch in 0..14 {
+        let event =
+            |n| json!({"id": format!("e{n}"), "type": "news", "topics": ["news"], "data": filling});
+        let events: Vec<_> = (15 * batch..15 * (batch + 1)).map(event).collect();
+        stage.publish(&json!({ "events": events })).await;
     }
+}
+
+#[tokio::test]
+async fn who_does_not_keep_up_is_behind() {
+    let limits = "[endpoint.limits]\noutbox_frames = 4\nwrite_timeout = \"5m\"\n";
+    let stage = Stage::new(&endpoints(limits)).await;
+    let _slow = silent(&stage, 1, true).await;
+    flood(&stage).await;
     publish(&stage, "typing", &json!({"ephemeral": true})).await;
+    becomes(&stage, "typing", 1, "ephemeral_while_behind").await;
     let mut seen = Vec::new();
-    for n in 0..200 {
+    for n in 0..210 {
         let states = states(&stage, &format!("e{n}"), 1).await;
         if seen.last() != states.first() {
             seen.extend(states);
         }
     }
     assert_eq!(seen, ["written", "queued", "behind"]);
-    assert_eq!(
-        states(&stage, "typing", 1).await,
-        ["ephemeral_while_behind"]
-    );
-    becomes(&stage, "e199", 1, "slow").await;
+}
+
+#[tokio::test]
+async fn who_was_closed_as_too_slow_is_told_from_who_left() {
+    let limits = "[endpoint.limits]\noutbox_frames = 4\nwrite_timeout = \"4s\"\n";
+    let stage = Stage::new(&endpoints(limits)).await;
+    let _slow = silent(&stage, 1, true).await;
+    flood(&stage).await;
+    let closed = "outrigger_sessions_closed_total{reason=\"too_slow\"}";
+    stage.outrigger.metric_becomes(closed, 1.0).await;
     assert_eq!(states(&stage, "e0", 1).await, ["written"]);
-    assert_eq!(
-        states(&stage, "typing", 1).await,
-        ["ephemeral_while_behind"]
-    );
-    drop(slow);
+    let mut seen = Vec::new();
+    for n in (0..210).step_by(5) {
+        seen.extend(states(&stage, &format!("e{n}"), 1).await);
+    }
+    assert!(seen.iter().any(|state| state == "slow"), "{seen:?}");
 }
 
 #[tokio::test]
