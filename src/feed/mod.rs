@@ -5,16 +5,13 @@
 //! more, on this machine's disk or in a Redis that several nodes share. Whoever reads
 //! asks the window first.
 
-#[allow(dead_code, reason = "the stores are being built")]
 mod codec;
 mod disk;
-#[allow(dead_code, reason = "the stores are being built")]
 mod log;
 mod marks;
 mod redis;
 mod search;
 mod store;
-#[allow(dead_code, reason = "the stores are being built")]
 mod window;
 
 use std::{

@@ -5,19 +5,14 @@
 //! name, none of which waits. Writing goes on between all that.
 
 mod begin;
+mod catch_up;
 mod ended;
 mod follow;
 mod rest;
 mod stand;
 mod subscription;
 
-use std::{
-    future::{pending, poll_fn},
-    pin::pin,
-    sync::Arc,
-    task::Poll,
-    time::SystemTime,
-};
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::SystemTime};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio::time::{Duration, Instant, sleep_until, timeout};
@@ -42,8 +37,6 @@ use super::{
 };
 use crate::{
     event::{Offset, Topic},
-    feed::Page,
-    hub::Due,
     metrics::{Because, OnEndpoint, Shared},
     routes::{RouteTable, Tables},
     wire::Peer,
@@ -208,7 +201,7 @@ impl Live {
             turn = turn(socket, &mut self.outgoing, has_room) => self.on_turn(turn)?,
             reply = self.work.done() => self.on_reply(reply, socket)?,
             reply = self.beats.done() => self.on_reply(reply, socket)?,
-            page = read(&mut self.reading), if idle => self.on_page(page, socket)?,
+            page = catch_up::read(&mut self.reading), if idle => self.on_page(page, socket)?,
             () = outbox.ready(), if idle && decided && !reading => self.on_outbox(socket)?,
         }
         Ok(())
@@ -313,22 +306,6 @@ impl Live {
         Ok(())
     }
 
-    /// A session for which nothing comes stays near the head all the same: the feed may
-    /// forget what is not for it.
-    fn note_quiet(&mut self) {
-        let Subscription {
-            sessions,
-            subscriber,
-            ..
-        } = &self.subscription;
-        // Asked first: what was offered before that is in the outbox, or taken.
-        let offered = sessions.hub.handed_out();
-        let decided = self.deciding.is_none();
-        if decided && self.reading.is_none() && subscriber.outbox.is_quiet() {
-            self.outgoing.settle(subscriber, offered);
-        }
-    }
-
     fn on_turn(&mut self, turn: Turn) -> Result<(), CloseReason> {
         match turn {
             Turn::Read(message) => self.receive(message),
@@ -350,96 +327,6 @@ impl Live {
         let text = self.form().reply(text);
         self.outgoing.reply(text);
         self.write_now(socket)
-    }
-
-    fn on_outbox(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
-        let Subscription {
-            sessions,
-            subscriber,
-            ..
-        } = &self.subscription;
-        // Asked before taking, and only by whom it concerns: it is one lock for all.
-        let has_past = subscriber.outbox.has_past();
-        let offered = has_past.then(|| sessions.hub.handed_out());
-        let due = subscriber.outbox.take();
-        let is_quiet = matches!(due, Due::Nothing);
-        match due {
-            Due::CatchUp => match self.outgoing.read_on(&sessions.feed) {
-                Some(page) => self.on_page(Cold::whole(page), socket)?,
-                None => self.reading = Some(self.outgoing.read_store(sessions.feed.clone())),
-            },
-            due => self.on_due(due)?,
-        }
-        if let Some(offered) = offered {
-            let quiet_until = if is_quiet { offered } else { Offset::ZERO };
-            let subscriber = &self.subscription.subscriber;
-            self.outgoing.settle(subscriber, quiet_until);
-        }
-        self.write_now(socket)
-    }
-
-    /// Takes up what the outbox gave, unless it was made by the rules of another time.
-    fn on_due(&mut self, due: Due) -> Result<(), CloseReason> {
-        // Looked at after taking and reading: what was accepted under a newer table is
-        // not written by the rules of this one.
-        if self.table_changed() {
-            self.put_back(due);
-            self.on_new_table();
-            return Ok(());
-        }
-        if let Due::Frames(frames) = due {
-            let Subscription {
-                sessions,
-                subscriber,
-                ..
-            } = &self.subscription;
-            let late = self.outgoing.take_new(frames);
-            subscriber.missed(late, &sessions.metrics);
-        }
-        Ok(())
-    }
-
-    /// The same with what the feed gave.
-    fn on_page(
-        &mut self,
-        Cold { page, until }: Cold,
-        socket: &mut Socket,
-    ) -> Result<(), CloseReason> {
-        self.reading = None;
-        if self.table_changed() {
-            self.put_back(Due::CatchUp);
-            self.on_new_table();
-            return Ok(());
-        }
-        let Subscription {
-            sessions,
-            subscriber,
-            ..
-        } = &self.subscription;
-        let metrics = &sessions.metrics;
-        metrics.catch_ups.get_or_create(&self.on_endpoint()).inc();
-        let Page::Entries { entries, reached } = page else {
-            self.count_resume("history_lost");
-            return self.on_history_lost(socket);
-        };
-        let page = (&*entries, reached, until);
-        self.outgoing.catch_up(page, subscriber, metrics);
-        self.count_resume(if entries.is_empty() {
-            "at_head"
-        } else {
-            "resumed"
-        });
-        let subscriber = &self.subscription.subscriber;
-        if subscriber.outbox.has_past() {
-            self.outgoing.settle(subscriber, Offset::ZERO);
-        }
-        self.write_now(socket)
-    }
-
-    fn put_back(&self, due: Due) {
-        let subscriber = &self.subscription.subscriber;
-        let lost = subscriber.outbox.put_back(due);
-        subscriber.missed(lost, &self.subscription.sessions.metrics);
     }
 
     /// Most of the time it can be written at once. The rest has its turn later.
@@ -505,14 +392,6 @@ impl Live {
         OnEndpoint {
             endpoint: Shared(self.subscription.subscriber.endpoint.name.clone()),
         }
-    }
-}
-
-/// Waits for what is being read, if anything is.
-async fn read(reading: &mut Option<BoxFuture<'static, Cold>>) -> Cold {
-    match reading {
-        Some(page) => page.await,
-        None => pending().await,
     }
 }
 

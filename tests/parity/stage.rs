@@ -263,6 +263,9 @@ fn config(example: Example, way: Way, place: &Place, layer: Option<&(Layer, Stri
         None if example != Example::FastApi => with_the_webhook(&text),
         None => text,
     };
+    // Scenes follow one another on sockets of the same users, and end without a goodbye:
+    // the next is not to be given what the last may not have read.
+    let text = text.replace("[[endpoint]]\n", "[[endpoint]]\nresume = false\n");
     let text = text + "[stop]\nnotice = \"0s\"\nspread = \"0s\"\ndeadline = \"2s\"\n";
     match way {
         Way::AppLeg => replaced(text, "rollout = \"on\"", "rollout = \"off\""),

@@ -3,7 +3,7 @@
 
 use tokio::time::{Duration, timeout};
 
-use super::{CloseReason, Live, Socket, read};
+use super::{CloseReason, Live, Socket, catch_up::read};
 use crate::hub::Due;
 
 /// How long that may take. What is not read until then is left to whom the client comes
