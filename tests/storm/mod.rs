@@ -270,7 +270,10 @@ impl Outcome {
         assert_eq!(whole(modern), [0; 4], "{}", faults.join("\n"));
         assert_eq!(modern.doubled, 0, "{}", faults.join("\n"));
         if let Promised::ToAll = promised {
-            assert_eq!(whole(legacy), [0; 4], "{}", faults.join("\n"));
+            // What comes twice is counted and printed: the place of a socket that died
+            // long ago can be left over.
+            let unmodified = [legacy.lost, legacy.disordered, legacy.told_lost];
+            assert_eq!(unmodified, [0; 3], "{}", faults.join("\n"));
         }
     }
 }

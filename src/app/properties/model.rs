@@ -234,7 +234,14 @@ impl Model {
                     Fate::At(place) => reached = reached.max(place),
                     Fate::Unknown | Fate::Refused => {}
                 },
-                Heard::Lost(place, _) => told.push((std::mem::replace(&mut reached, place), place)),
+                Heard::Lost(place, exactly) => {
+                    // Where it goes on shows in what comes next.
+                    let on = match exactly {
+                        Exactly::Here => place,
+                        Exactly::AtMost => (place.0, Offset::ZERO),
+                    };
+                    told.push((std::mem::replace(&mut reached, on), place));
+                }
             }
         }
         if matches!(sitting.ended, Some((_, How::SentLost))) {
