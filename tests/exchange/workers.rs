@@ -80,7 +80,10 @@ fn heard(socket: &mut Socket, all: usize) -> Vec<String> {
 fn config(place: &Place) -> String {
     let file = apps::folder(Example::FastApi).join("outrigger.toml");
     let text = std::fs::read_to_string(file).expect("the example's config");
-    text.replace("127.0.0.1:8080", "127.0.0.1:0")
+    // A second socket of the same user is not to be given what the first had: this is
+    // about who hears what, not about who comes back.
+    text.replace("[[endpoint]]\n", "[[endpoint]]\nresume = false\n")
+        .replace("127.0.0.1:8080", "127.0.0.1:0")
         .replace("127.0.0.1:9464", "127.0.0.1:0")
         .replace(
             "http://127.0.0.1:8000",
