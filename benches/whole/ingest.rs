@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::PathBuf,
+    thread::sleep,
     time::Duration,
 };
 
@@ -26,8 +27,34 @@ const RECORD: usize = 400;
 /// Senders, and how many events each request of theirs has.
 const LOADS: [(usize, usize); 6] = [(1, 1), (32, 1), (1, 64), (8, 64), (1, 500), (8, 500)];
 
-/// Where the feed is, by its config.
-fn stores() -> Result<Vec<(&'static str, String, bool)>, Failure> {
+/// Where the feed is.
+struct Store {
+    name: &'static str,
+    /// What it answers for is synced.
+    syncs: bool,
+    outrigger: Server,
+    redis: Option<Server>,
+}
+
+impl Store {
+    fn new(name: &'static str, config: &str, redis: Option<Server>) -> Result<Self, Failure> {
+        let outrigger = Server::ingest(name, config)?;
+        Ok(Self {
+            name,
+            syncs: name == "disk",
+            outrigger,
+            redis,
+        })
+    }
+
+    /// Redis's part is a part of it.
+    fn cpu(&self) -> Result<f64, Failure> {
+        let redis = self.redis.as_ref().map_or(Ok(0.0), Server::cpu)?;
+        Ok(self.outrigger.cpu()? + redis)
+    }
+}
+
+fn stores() -> Result<Vec<Store>, Failure> {
     let folder = folder();
     fs::remove_dir_all(&folder).unwrap_or_default();
     fs::create_dir_all(&folder)?;
@@ -36,8 +63,19 @@ fn stores() -> Result<Vec<(&'static str, String, bool)>, Failure> {
         "[feed.disk]\npath = \"{}\"\nmax_bytes = \"4GiB\"\nmax_events = 10000000\n",
         path.display()
     );
-    let memory = "[feed.memory]\nmax_events = 1000000\nmax_bytes = \"512MiB\"\n".to_owned();
-    Ok(vec![("memory", memory, false), ("disk", disk, true)])
+    let memory = "[feed.memory]\nmax_events = 1000000\nmax_bytes = \"512MiB\"\n";
+    let mut stores = vec![
+        Store::new("memory", memory, None)?,
+        Store::new("disk", &disk, None)?,
+    ];
+    if let Some(redis) = Server::redis_on_disk()? {
+        let url = format!("redis://127.0.0.1:{}", redis.port);
+        let config = format!("[feed.redis]\nurl = \"{url}\"\nmax_events = 10000000\n");
+        stores.push(Store::new("redis", &config, Some(redis))?);
+    }
+    // Redis is reached a moment after the start.
+    sleep(Duration::from_millis(300));
+    Ok(stores)
 }
 
 /// On the disk that is measured.
@@ -69,31 +107,27 @@ pub(crate) fn run(rounds: usize) -> Result<(), Failure> {
         "p99 us",
     ]);
     let stores = stores()?;
-    let mut servers = Vec::new();
-    for (name, config, _) in &stores {
-        servers.push(Server::ingest(name, config)?);
-    }
     for (senders, events) in LOADS {
-        let mut results = vec![Vec::new(); servers.len()];
+        let mut results = vec![Vec::new(); stores.len()];
         for round in 0..rounds {
-            for (at, server) in servers.iter().enumerate() {
-                let syncs = if stores[at].2 { syncs()? } else { 0.0 };
-                let before = server.cpu()?;
+            for (at, store) in stores.iter().enumerate() {
+                let syncs = if store.syncs { syncs()? } else { 0.0 };
+                let before = store.cpu()?;
                 let name = format!("{senders}-{events}-{round}");
-                let driven = drive(server.port, (senders, events), name);
+                let driven = drive(store.outrigger.port, (senders, events), name);
                 let mut measured = on_one_thread(driven)??;
-                measured.cpu = server.cpu()? - before;
+                measured.cpu = store.cpu()? - before;
                 measured.syncs = syncs;
                 results[at].push(measured);
             }
         }
-        for ((name, ..), rounds) in stores.iter().zip(&results) {
-            table.row(row((senders, events), name, rounds));
+        for (store, rounds) in stores.iter().zip(&results) {
+            table.row(row((senders, events), store.name, rounds));
         }
     }
     table.print();
     say(
-        "syncs/request: how many bare syncs the disk did in the time of one request; 1 is its own pace, less is better.\n",
+        "syncs/request: how many bare syncs the disk did in the time of one request; 1 is its own pace, less is better.\nredis: appendonly yes, appendfsync everysec; its processor time is counted with Outrigger's.\n",
     );
     fs::remove_dir_all(folder())?;
     Ok(())
@@ -171,8 +205,14 @@ async fn post_until(end: Instant, port: u16, events: usize, name: String) -> io:
     while Instant::now() < end {
         let request = signing::post(&format!("{name}-{}", latencies.len()), &body);
         let began = Instant::now();
-        client.ask(&request).await?;
-        latencies.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX));
+        match client.ask(&request).await {
+            Ok(_) => latencies.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX)),
+            // A 503, as when Redis waits for its own disk: not counted.
+            Err(error) if error.kind() == io::ErrorKind::Other => {
+                client = Client::connect(port).await?;
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(latencies)
 }

@@ -75,14 +75,28 @@ impl Server {
         Self::build_with(name, env!("CARGO_BIN_EXE_outrigger"), 0, feed)
     }
 
-    /// A Redis that keeps nothing on the disk.
-    pub(crate) fn redis() -> Result<Self, Failure> {
+    /// A Redis that keeps nothing on the disk; none, if there is no such program.
+    pub(crate) fn redis() -> Result<Option<Self>, Failure> {
+        Self::redis_with(&["--appendonly", "no"])
+    }
+
+    /// A Redis that writes all to its log, and syncs that each second.
+    pub(crate) fn redis_on_disk() -> Result<Option<Self>, Failure> {
+        Self::redis_with(&["--appendonly", "yes", "--appendfsync", "everysec"])
+    }
+
+    fn redis_with(arguments: &[&str]) -> Result<Option<Self>, Failure> {
+        let version = Command::new("redis-server").arg("--version").output();
+        if !version.is_ok_and(|output| output.status.success()) {
+            return Ok(None);
+        }
         let port = free_port()?;
+        let files = Files::new(port)?;
         let mut command = Command::new("redis-server");
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
-        command.args(["--save", "", "--appendonly", "no"]);
-        command.stdout(Stdio::null());
-        Self::start("redis", port, command, Files::new(port)?)
+        command.args(["--save", "", "--dir"]).arg(&files.0);
+        command.args(arguments).stdout(Stdio::null());
+        Self::start("redis", port, command, files).map(Some)
     }
 
     /// Outrigger with a feed in this Redis, and an admin listener on a port.
