@@ -407,10 +407,12 @@ fn only_listeners_feed_and_log_need_a_restart() {
     let expected = [
         "listen.address",
         "admin.address",
-        "feed",
         "log.format",
         "log.level",
         "log.access",
+        "feed.memory.keep",
+        "feed.memory.max_events",
+        "feed.memory.max_bytes",
     ];
     assert_eq!(keys, expected);
 }
