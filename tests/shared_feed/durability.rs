@@ -18,7 +18,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Fleet, Node, said};
+use super::{Fleet, Node, events_in, said};
 use crate::harness::{App, HOOK_SECRET, Redis, Socket, ok, until, webhook_headers};
 
 /// Senders that each send one event after the other.
@@ -142,11 +142,6 @@ fn compare(heard: &[u64], sent: &[u64]) -> (u64, u64) {
     (missing, doubled)
 }
 
-async fn in_stream(redis: &Redis) -> u64 {
-    let length = redis.cli(&["XLEN", "{outrigger}:stream"]).await;
-    length.parse().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outrigger_that_is_killed_loses_nothing_it_had_answered_for() {
     let fleet = Fleet::new().await;
@@ -165,7 +160,7 @@ async fn an_outrigger_that_is_killed_loses_nothing_it_had_answered_for() {
     stays.say("a", LAST).await;
     let heard = hears.await.unwrap();
     let total: u64 = sent.iter().sum();
-    assert_eq!(in_stream(&fleet.redis).await, total + 1);
+    assert_eq!(events_in(&fleet.redis).await, total + 1);
     let (missing, doubled) = compare(&heard, &sent);
     println!(
         "Redis feed, Outrigger killed {} times: {total} events answered 202, {missing} missing, {doubled} doubled",
@@ -198,7 +193,7 @@ async fn a_redis_that_syncs_each_write_loses_nothing_when_it_is_killed() {
     })
     .await;
     let total: u64 = sent.iter().sum();
-    assert_eq!(in_stream(&fleet.redis).await, total + 1);
+    assert_eq!(events_in(&fleet.redis).await, total + 1);
     for hears in hear {
         let heard = hears.await.unwrap();
         assert_eq!(compare(&heard, &sent), (0, 0));

@@ -23,6 +23,15 @@ struct Fleet {
     redis: Redis,
 }
 
+/// How many events are in the stream, besides what nodes tell each other.
+async fn events_in(redis: &Redis) -> u64 {
+    let entries = redis.cli(&["XRANGE", "{outrigger}:stream", "-", "+"]).await;
+    let events = entries.lines().filter(|line| line.starts_with("{\"id\":"));
+    events
+        .filter(|line| !line.contains("outrigger.node."))
+        .count() as u64
+}
+
 impl Fleet {
     async fn new() -> Self {
         Self {

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use super::{ENDPOINT, Node, config, hears};
+use super::{ENDPOINT, Node, config, events_in, hears};
 use crate::harness::{App, Outrigger, Redis, ok, preamble, redis::Sentinel, until};
 
 fn free_port() -> u16 {
@@ -72,7 +72,7 @@ async fn after_a_failover_the_master_that_the_sentinels_name_is_used() {
     let mut sockets = [nodes[0].open("a").await, nodes[1].open("a").await];
     nodes[0].say("a", 1).await;
     until("the replica to have it", async || {
-        replica.cli(&["XLEN", "{outrigger}:stream"]).await == "1"
+        events_in(&replica).await == 1
     })
     .await;
     sentinel.ask(&["SENTINEL", "FAILOVER", "main"]).await;
@@ -90,7 +90,7 @@ async fn after_a_failover_the_master_that_the_sentinels_name_is_used() {
     for socket in &mut sockets {
         hears(socket, [1, 2, 3]).await;
     }
-    assert_eq!(replica.cli(&["XLEN", "{outrigger}:stream"]).await, "3");
+    assert_eq!(events_in(&replica).await, 3);
 }
 
 fn addresses(servers: &[Redis; 4]) -> [String; 4] {
@@ -139,7 +139,7 @@ async fn in_a_cluster_the_node_with_the_keys_is_found_also_after_they_moved() {
     nodes[1].say("a", 2).await;
     let mut owner = None;
     for (at, server) in servers[..3].iter().enumerate() {
-        if server.cli(&["XLEN", "{outrigger}:stream"]).await == "2" {
+        if events_in(server).await == 2 {
             owner = Some(at);
         }
     }
@@ -170,7 +170,7 @@ async fn in_a_cluster_the_node_with_the_keys_is_found_also_after_they_moved() {
     for socket in &mut sockets {
         hears(socket, [1, 2, 3, 4]).await;
     }
-    assert_eq!(other.cli(&["XLEN", "{outrigger}:stream"]).await, "4");
+    assert_eq!(events_in(other).await, 4);
     for node in &nodes {
         assert!(
             node.0

@@ -1,7 +1,7 @@
 //! What is too old or too much goes, and nobody is told that something is lost who has
 //! all of it.
 
-use super::{Fleet, Node, hears};
+use super::{Fleet, Node, events_in, hears};
 use crate::harness::until;
 
 /// What is in the stream.
@@ -14,23 +14,34 @@ async fn length(fleet: &Fleet) -> u64 {
 async fn what_is_too_much_goes_and_its_last_place_is_noted() {
     let fleet = Fleet::new().await;
     let node = fleet.node_with("max_events = 10\n").await;
-    let mut last = String::new();
+    let mut trimmed = Vec::new();
     for n in 0..30 {
         let result = node.say("a", n).await;
-        if n == 19 {
-            let position = result["position"].as_str().unwrap();
-            last = position.split_once('.').unwrap().1.to_owned();
-        }
+        let position = result["position"].as_str().unwrap();
+        trimmed.push(place(position.split_once('.').unwrap().1));
     }
+    // What nodes tell each other stands in the stream, too.
     until("the stream to be trimmed", async || {
-        length(&fleet).await == 10
+        length(&fleet).await <= 10
     })
     .await;
-    let floor = fleet
-        .redis
-        .cli(&["HGET", "{outrigger}:meta", "floor"])
-        .await;
-    assert_eq!(floor, last);
+    let meta = ["HGET", "{outrigger}:meta", "floor"];
+    let floor = place(&fleet.redis.cli(&meta).await);
+    let oldest = ["XRANGE", "{outrigger}:stream", "-", "+", "COUNT", "1"];
+    let oldest = fleet.redis.cli(&oldest).await;
+    let oldest = place(oldest.lines().next().unwrap());
+    assert!(
+        trimmed[19] <= floor && floor < oldest,
+        "{floor:?} {oldest:?}"
+    );
+    let kept = trimmed.iter().filter(|place| **place > floor).count();
+    assert_eq!(events_in(&fleet.redis).await, kept as u64);
+}
+
+/// A place in the stream.
+fn place(text: &str) -> (u64, u64) {
+    let (ms, seq) = text.split_once('-').unwrap();
+    (ms.parse().unwrap(), seq.parse().unwrap())
 }
 
 #[tokio::test]
