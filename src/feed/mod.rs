@@ -1,7 +1,7 @@
 //! The ordered, bounded, replayable log of events. Sources append, the hub
 //! tails, sessions that fell behind read again. It never waits for a reader.
 //!
-//! A [`window`] in memory holds the newest entries; behind it a [`store`] may hold
+//! A `window` in memory holds the newest entries; behind it a `store` may hold
 //! more, on this machine's disk or in a Redis that several nodes share. Whoever reads
 //! asks the window first.
 

@@ -1,7 +1,7 @@
 //! Who is online on all nodes that share a feed, as one of them knows it.
 //!
 //! Each node says on the feed which members have their first socket there and which their
-//! last no more; all nodes keep the same [`ledger`] of that. The ledger decides which node
+//! last no more; all nodes keep the same `ledger` of that. The ledger decides which node
 //! tells what and when; [`Effect`]s are what this node has to do. This file is a plain value:
 //! no lock, no clock, no task, no feed. The session room runs it.
 //!
