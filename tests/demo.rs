@@ -225,7 +225,9 @@ async fn an_interrupt_stops_it_and_nothing_is_left() {
     demo.turn("on").await;
     let mut by_feed = demo.open(LEGACY[0], &zoe, "by-feed").await;
     demo.interrupt().await;
-    assert_eq!(by_app.closed().await.code, 1001);
+    // App and proxy stop at the same moment: either may be the first to say so.
+    let code = by_app.closed().await.code;
+    assert!(matches!(code, 1001 | 1012), "{code}");
     assert_eq!(by_feed.closed().await.code, 1012);
     drop((by_app, by_feed));
     let status = within("the exit", demo.child.wait()).await.unwrap();
