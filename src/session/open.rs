@@ -231,7 +231,10 @@ impl Sessions {
         table: &RouteTable,
     ) -> Option<(Stand, Vec<Topic>)> {
         let says = begin.how != How::Fresh || subscriber.form.tells_position();
-        let key = (!says).then(|| Key::of(&subscriber.endpoint, &subscriber.client))??;
+        // A client of a shared feed may have been at another node since a socket of it died
+        // here: the place of that would be an old one.
+        let alone = !says && !self.feed.is_shared();
+        let key = alone.then(|| Key::of(&subscriber.endpoint, &subscriber.client))??;
         let stand = self.adoptions.arrive(Newcomer {
             name: subscriber.client.session.unwrap_or_default(),
             window: subscriber.endpoint.resume.window,
