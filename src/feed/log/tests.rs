@@ -1,3 +1,5 @@
+//! The feed in memory as sources, the hub and sessions use it: order, ids, bounds, what is lost.
+
 use serde_json::value::RawValue;
 
 use super::{super::window::ENTRY_COST, *};

@@ -1,3 +1,5 @@
+//! Places of clients in a file: kept over a restart, and whatever a torn or garbled file holds.
+
 use super::*;
 use crate::event::Offset;
 
