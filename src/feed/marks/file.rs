@@ -156,7 +156,7 @@ impl Lines {
         };
         // Texts and numbers: nothing can fail.
         let json = serde_json::to_string(&line).unwrap_or_default();
-        writeln!(self.text, "{:08x} {json}", sum(&json)).unwrap_or_default();
+        writeln!(self.text, "{:08x} {json}", crc32fast::hash(json.as_bytes())).unwrap_or_default();
         self.count += 1;
     }
 }
@@ -175,7 +175,7 @@ fn read(text: &str) -> HashMap<SessionName, Mark> {
 
 fn parse(line: &str) -> Option<(SessionName, Option<Mark>)> {
     let (check, json) = line.split_once(' ')?;
-    if u32::from_str_radix(check, 16).ok()? != sum(json) {
+    if u32::from_str_radix(check, 16).ok()? != crc32fast::hash(json.as_bytes()) {
         return None;
     }
     let line: Line<'_> = serde_json::from_str(json).ok()?;
@@ -191,10 +191,4 @@ fn parse(line: &str) -> Option<(SessionName, Option<Mark>)> {
         window: Duration::from_millis(kept.window),
     };
     Some((session, Some(mark)))
-}
-
-/// FNV-1a: enough to tell what was torn or garbled.
-fn sum(text: &str) -> u32 {
-    let step = |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-    text.bytes().fold(0x811c_9dc5, step)
 }

@@ -45,16 +45,9 @@ pub(super) fn host(name: &str, hosts: usize) -> usize {
     if hosts <= 1 {
         return 0;
     }
-    let value = crc32(name.as_bytes()) & 0xFFF;
+    let value = crc32fast::hash(name.as_bytes()) & 0xFFF;
     // As the library divides, floating point included.
     (f64::from(value) / (4096.0 / hosts as f64)) as usize
-}
-
-/// CRC-32 of the usual kind. Names are short: a table would not pay.
-fn crc32(bytes: &[u8]) -> u32 {
-    let step = |crc: u32, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg());
-    let add = |crc: u32, byte: &u8| (0..8).fold(crc ^ u32::from(*byte), step);
-    !bytes.iter().fold(u32::MAX, add)
 }
 
 #[cfg(test)]
