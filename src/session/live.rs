@@ -210,10 +210,13 @@ impl Live {
     /// Says goodbye, and meanwhile does what the client has asked for before.
     async fn end(mut self, mut socket: Socket, reason: &CloseReason) {
         self.count_written();
-        let leaving = self.leave_stand(&mut socket, reason).await;
+        self.prepare_to_leave(&mut socket, reason).await;
         let mut last = Outgoing::new(Offset::ZERO);
         if reason.takes_along() {
             self.take_along(&mut socket).await;
+        }
+        let leaving = self.leave_stand();
+        if reason.takes_along() {
             std::mem::swap(&mut last, &mut self.outgoing);
         }
         let left = self.outgoing.len() + self.subscription.subscriber.outbox.len();
@@ -244,8 +247,8 @@ impl Live {
         };
         let farewell = async {
             let answered = socket::say_goodbye(socket, &mut last, reason).await;
-            if let (Some(leaving), true) = (leaving, answered) {
-                leaving.heard(last.given());
+            if let Some(leaving) = leaving {
+                leaving.heard(&last, answered);
             }
         };
         tokio::join!(farewell, leave);

@@ -131,7 +131,8 @@ async fn web_socket(client: OnUpgrade, endpoint: &Endpoint) -> io::Result<WebSoc
 /// Tungstenite refuses to queue more than this; a single frame of an event must fit.
 const MAX_WRITE_BUFFER: usize = 16 * 1024 * 1024;
 
-/// Sends the last frames and why it ends. Says whether the client has answered.
+/// Sends the last frames and why it ends, and hears the pongs to what was sent. Says
+/// whether the client has answered.
 pub(super) async fn say_goodbye(
     mut socket: Socket,
     last: &mut Outgoing,
@@ -145,7 +146,7 @@ pub(super) async fn say_goodbye(
             last.write(&mut socket).await?;
         }
         match socket {
-            Socket::WebSocket(socket) => close(socket, reason).await,
+            Socket::WebSocket(socket) => close(socket, last, reason).await,
             Socket::Events(stream) => {
                 stream.close(reason);
                 poll_fn(|cx| stream.poll_flush(cx)).await?;
@@ -170,7 +171,11 @@ pub(super) fn has_left(socket: &mut Socket) -> bool {
 
 /// Sends the close frame, and reads on until the client has answered, so that what it
 /// still sends does not reset the connection before it has read why. Says whether it has.
-async fn close(mut socket: WebSocketStream<Stream>, reason: &CloseReason) -> Result<bool, Error> {
+async fn close(
+    mut socket: WebSocketStream<Stream>,
+    last: &mut Outgoing,
+    reason: &CloseReason,
+) -> Result<bool, Error> {
     if *reason != CloseReason::ClientClosed {
         socket.close(Some(reason.frame())).await?;
     }
@@ -183,6 +188,9 @@ async fn close(mut socket: WebSocketStream<Stream>, reason: &CloseReason) -> Res
     let mut answered = false;
     while let Some(Ok(message)) = socket.next().await {
         answered |= message.is_close();
+        if let Message::Pong(payload) = message {
+            last.confirm(&payload);
+        }
     }
     Ok(answered)
 }

@@ -115,11 +115,10 @@ impl Client {
             self.arrive(told, text["history_lost"] == true);
         }
         if frame["lost"] == true {
-            let head = place(here.world.feed.head());
+            let head = self.begin_anew(here);
             self.sitting()
                 .heard
                 .push(Heard::Lost(head, Exactly::AtMost));
-            self.position = None;
         }
         let n = usize::try_from(frame["n"].as_u64()?).unwrap();
         let version = frame["v"].as_u64().unwrap();
@@ -155,13 +154,28 @@ impl Client {
         }
     }
 
+    /// History is lost for it: it asks the app for everything, and where that stands.
+    fn begin_anew(&mut self, here: &Here) -> Place {
+        let head = place(here.world.feed.head());
+        if self.kind != Kind::Legacy {
+            self.position = Some(head);
+        }
+        head
+    }
+
+    /// The server says goodbye, and why.
+    fn sent_off(&mut self, why: &str, here: &Here) {
+        if why == "history lost" {
+            self.begin_anew(here);
+            return self.left(How::SentLost);
+        }
+        self.left(How::Sent);
+    }
+
     /// The socket is left, or has ended.
     fn left(&mut self, how: How) {
         let now = Instant::now();
         self.sitting().ended.get_or_insert((now, how));
-        if how == How::SentLost {
-            self.position = None;
-        }
     }
 }
 
@@ -267,8 +281,7 @@ async fn hear(client: &Mutex<Client>, here: &Here, pipe: &mut Pipe) -> Option<Se
                 client.sitting().pongs.push(pong);
             }
             Frame::Close(text) => {
-                let lost = text == "history lost";
-                lock(client).left(if lost { How::SentLost } else { How::Sent });
+                lock(client).sent_off(&text, here);
                 pipe.close().await;
                 return Some(Seen::Gone);
             }

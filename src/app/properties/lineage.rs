@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{
     client::{Client, Kind},
     model::{Exactly, Fate, Heard, How, Model, Place, Sitting},
@@ -10,6 +12,11 @@ use super::{
 
 /// A pong that came so long before the end of a socket has been heard.
 const SETTLED: Duration = Duration::from_millis(50);
+/// An older socket of its client has been asked, its answer has been waited for, and
+/// that is written.
+const ASKED: Duration = Duration::from_millis(2300);
+/// What was heard so long before the end of a process has been written.
+const WRITTEN: Duration = Duration::from_millis(300);
 
 /// What a client that knows nothing of positions may expect when it comes back.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +45,13 @@ struct Past {
     got: Place,
     /// The server knows that it has heard everything up to here.
     confirmed: Place,
+    /// So does who comes after that server.
+    written: Place,
     /// When and how it left, if it was somewhere before.
     left: Option<Sitting>,
+    /// A process ended at once that asked whether an older socket of it was alive: who
+    /// comes after that may begin here any time.
+    left_behind: Option<Place>,
 }
 
 impl Client {
@@ -60,12 +72,7 @@ impl Client {
             count.adoptions += usize::from(known.is_none() && at > 0 && must == past.got);
             let checked = model.check(self.who, sitting, (may, must));
             let checked = checked.and_then(|()| model.check_told(sitting, may, resume.remembers));
-            checked.map_err(|fault| {
-                format!(
-                    "{:?} {:?}, socket {at}: {fault}\n{sitting:?}",
-                    self.kind, self.who
-                )
-            })?;
+            checked.map_err(|fault| format!("socket {at}: {fault}"))?;
             count.doubled += past.go_on(model, sitting, must);
             count.add(sitting);
         }
@@ -85,7 +92,16 @@ impl Count {
 
 impl Past {
     /// After which places a socket may, and must, give what is for the client.
-    fn begins(&self, model: &Model, sitting: &Sitting, resume: &Resume) -> (Place, Place) {
+    fn begins(&mut self, model: &Model, sitting: &Sitting, resume: &Resume) -> (Place, Place) {
+        let left = self.left.as_ref();
+        if let Some(left) = left.filter(|left| left.life != sitting.life) {
+            self.confirmed = self.written;
+            let (end, killed) = model.end_of(left.life);
+            if killed && end < left.begun.unwrap() + ASKED {
+                self.left_behind.get_or_insert(self.written);
+            }
+        }
+        let confirmed = self.left_behind.unwrap_or(self.confirmed);
         let known = self.left.as_ref().filter(|left| {
             let how = left.ended.map_or(How::Cut, |(_, how)| how);
             // A process that begins anew has its clocks from elsewhere.
@@ -97,8 +113,8 @@ impl Past {
             matches!(how, How::Cut | How::Sent) && expected
         });
         match known {
-            Some(_) => (self.confirmed.min(sitting.low), self.got),
-            None => (self.confirmed.min(sitting.low), sitting.high),
+            Some(_) => (confirmed.min(sitting.low), self.got),
+            None => (confirmed.min(sitting.low), sitting.high),
         }
     }
 
@@ -106,7 +122,9 @@ impl Past {
     fn go_on(&mut self, model: &Model, sitting: &Sitting, must: Place) -> usize {
         let (known, mut doubled) = (self.got, 0);
         let mut got = known.max(must);
-        let covered = sitting.covered();
+        let covered = sitting.covered(|_| true);
+        let (end, _) = model.end_of(sitting.life);
+        let written = sitting.covered(|at| at + WRITTEN < end);
         for (at, heard) in sitting.heard.iter().enumerate() {
             let place = match *heard {
                 Heard::Event(n, _) => match model.said[n].fate {
@@ -120,6 +138,9 @@ impl Past {
             if at < covered {
                 self.confirmed = self.confirmed.max(place);
             }
+            if at < written {
+                self.written = self.written.max(place);
+            }
         }
         self.got = got;
         self.left = Some(sitting.clone());
@@ -128,9 +149,9 @@ impl Past {
 }
 
 impl Sitting {
-    /// How much of what was heard a pong has surely confirmed.
-    fn covered(&self) -> usize {
-        let settled = |at| self.ended.is_some_and(|(ended, _)| at + SETTLED < ended);
+    /// How much of what was heard a pong has surely confirmed, of those that count.
+    fn covered(&self, counts: impl Fn(Instant) -> bool) -> usize {
+        let settled = |at| counts(at) && self.ended.is_some_and(|(ended, _)| at + SETTLED < ended);
         let pongs = self.pongs.iter().filter(|(_, at)| settled(*at));
         pongs.map(|(count, _)| *count).max().unwrap_or_default()
     }

@@ -13,6 +13,7 @@ mod model;
 mod plan;
 mod run;
 mod speaker;
+mod story;
 mod world;
 
 use std::{
@@ -138,7 +139,9 @@ fn play(seed: u64, totals: &mut Totals) -> Result<(), String> {
     totals.events += model.said.len();
     for client in &clients {
         let client = client.lock().unwrap();
-        let count = client.check(&model, &plan.resume())?;
+        let count = client.check(&model, &plan.resume());
+        let count =
+            count.map_err(|fault| format!("{fault}\n{plan:?}\n{}", client.story(&model)))?;
         totals.add(&count);
     }
     Ok(())

@@ -113,12 +113,24 @@ pub(super) struct Model {
     pub(super) said: Vec<Said>,
     /// From after which place on which rules hold, oldest first.
     rules: Vec<(Place, Rules)>,
+    /// When each life of the process ended, and whether it was killed.
+    ends: Vec<(Instant, bool)>,
 }
 
 impl Model {
     /// From after a place on these rules hold.
     pub(super) fn rule(&mut self, since: Place, rules: Rules) {
         self.rules.push((since, rules));
+    }
+
+    /// A life of the process ends.
+    pub(super) fn end(&mut self, killed: bool) {
+        self.ends.push((Instant::now(), killed));
+    }
+
+    /// When a life ended, and whether it was killed.
+    pub(super) fn end_of(&self, life: u64) -> (Instant, bool) {
+        self.ends[usize::try_from(life).unwrap() - 1]
     }
 
     fn rules_at(&self, place: Place) -> Rules {

@@ -63,14 +63,16 @@ impl Run<'_> {
             () = self.reload_now_and_then(&world, dice.another()) => {}
             () = sleep(patience), if !last => {}
         }
+        let killed = !last && dice.percent(50);
         if last {
             while speaking.join_next().await.is_some() {}
             end.send_replace(true);
             self.say_the_end(&world, attending).await;
-        } else if dice.percent(50) {
+        } else if !killed {
             world.stop().await;
         }
         *self.falls_behind += world.falls_behind();
+        self.model.lock().unwrap().end(killed);
     }
 
     async fn reload_now_and_then(&mut self, world: &World, mut dice: Dice) {

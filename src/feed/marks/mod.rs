@@ -92,10 +92,25 @@ impl Marks {
 
     /// A session is here.
     pub fn put(&self, session: SessionName, mark: impl FnOnce() -> Mark) {
-        if self.file.is_some() {
-            let mut book = self.lock();
-            book.marks.insert(session, mark());
-            book.note(session);
+        self.put_for(session, mark, []);
+    }
+
+    /// A session is here, and nobody will go on where those others were: a process that
+    /// dies leaves all of that behind, or nothing of it.
+    pub fn put_for(
+        &self,
+        session: SessionName,
+        mark: impl FnOnce() -> Mark,
+        others: impl IntoIterator<Item = SessionName>,
+    ) {
+        if self.file.is_none() {
+            return;
+        }
+        let mut book = self.lock();
+        book.marks.insert(session, mark());
+        book.note(session);
+        for other in others {
+            book.remove(other);
         }
     }
 
@@ -116,10 +131,7 @@ impl Marks {
         if self.file.is_none() {
             return;
         }
-        let mut book = self.lock();
-        if book.marks.remove(&session).is_some() {
-            book.note(session);
-        }
+        self.lock().remove(session);
     }
 
     /// Waits until all that was noted is written, but not for long.
@@ -170,13 +182,25 @@ impl Book {
         self.changed.insert(session);
     }
 
+    fn remove(&mut self, session: SessionName) {
+        if self.marks.remove(&session).is_some() {
+            self.note(session);
+        }
+    }
+
     /// What is to be written: what has changed, or everything, if that makes the file
     /// smaller.
     fn take_lines(&mut self, file: &File) -> (file::Lines, u64) {
         let changed = std::mem::take(&mut self.changed);
         let lines = match !changed.is_empty() && file.is_large(self.marks.len()) {
             true => file::Lines::all(&self.marks),
-            false => file::Lines::some(changed.iter().map(|one| (*one, self.marks.get(one)))),
+            false => {
+                let changed = changed.iter().map(|one| (*one, self.marks.get(one)));
+                let mut changed: Vec<_> = changed.collect();
+                // What goes goes last: cut short, a place counts twice, and is never lost.
+                changed.sort_by_key(|(_, mark)| mark.is_none());
+                file::Lines::some(changed.into_iter())
+            }
         };
         (lines, self.notes)
     }

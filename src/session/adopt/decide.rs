@@ -1,13 +1,13 @@
 //! Where a session begins: at the head of the feed, or where one of its key has died.
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use tokio::time::{Duration, Instant};
 
-use super::{ANSWER, Adoptions, Past, Stand, Standing, Turn, orphans::Left};
+use super::{ANSWER, Adoptions, Families, Past, Stand, Standing, Turn, orphans::Left};
 use crate::{
-    event::{Offset, Position},
+    event::{Offset, Position, SessionName},
     feed::Page,
 };
 
@@ -31,11 +31,21 @@ pub(in crate::session) struct Adopted {
     pub(in crate::session) past: Past,
 }
 
+/// What is known of where a session begins.
+#[derive(Debug)]
+pub(super) enum Begins {
+    There(Beginning),
+    /// It hangs on what others say.
+    Asked(Question),
+}
+
 /// Who asks, and whom it has asked.
-struct Question {
-    standing: Arc<Standing>,
-    asked: Vec<(Arc<Standing>, u64)>,
-    turn: Turn,
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) standing: Arc<Standing>,
+    pub(super) asked: Vec<(Arc<Standing>, u64)>,
+    pub(super) turn: Turn,
+    pub(super) window: Duration,
 }
 
 /// In whose place a newcomer may begin.
@@ -46,67 +56,77 @@ enum Place {
 
 impl Stand {
     /// Waits for those who were asked whether they are there, and then takes the place
-    /// of one who is not. Nobody has to be waited for: then it is ready at once.
+    /// of one who is not. Where nobody was asked it is ready at once.
     pub(in crate::session) fn decide(&mut self) -> BoxFuture<'static, Beginning> {
-        let adoptions = self.adoptions().clone();
-        let question = Question {
-            standing: self.standing.clone(),
-            asked: std::mem::take(&mut self.asked),
-            turn: self.turn.clone(),
+        let question = match self.begins.take() {
+            Some(Begins::Asked(question)) => question,
+            Some(Begins::There(beginning)) => return Box::pin(ready(beginning)),
+            None => return Box::pin(ready(Beginning::Head)),
         };
+        let adoptions = self.adoptions().clone();
         let until = Instant::now() + ANSWER;
         Box::pin(async move {
             for (elder, knock) in &question.asked {
                 elder.settled(*knock, until).await;
             }
-            adoptions.pick(&question)
+            adoptions.pick(&mut adoptions.lock(), &question)
         })
     }
 }
 
+impl Place {
+    /// Nobody else begins there. Says which orphan's place it was.
+    fn use_up(self, families: &mut Families, question: &Question) -> Option<SessionName> {
+        match self {
+            Self::Orphan(index) => families.orphans.take(&question.standing.key, index),
+            Self::Silent(elder) => {
+                elder.take();
+                None
+            }
+        }
+    }
+}
+
 impl Adoptions {
-    fn pick(&self, question: &Question) -> Beginning {
-        let key = &question.standing.key;
-        let mut families = self.lock();
-        self.sweep_in(&mut families);
-        let orphans = families.orphans.of(key).iter().enumerate();
-        let orphans = orphans.map(|(index, (_, orphan))| (orphan.at, Place::Orphan(index)));
-        let mut places: Vec<_> = orphans.chain(self.silent(question)).collect();
-        // Of the same places those of the dead go first: a silent one may live.
-        places.sort_by_key(|(at, place)| (at.offset, matches!(place, Place::Orphan(_))));
+    /// Where a newcomer begins now that nobody is waited for any longer.
+    pub(super) fn pick(&self, families: &mut Families, question: &Question) -> Beginning {
+        self.sweep_in(families);
+        let mut places = self.places(families, question);
         let first = places.first().map(|(at, place)| {
             let past = match place {
-                Place::Orphan(index) => {
-                    let orphan = families.orphans.of(key).get(*index);
-                    orphan
-                        .map(|(_, left)| left.past.clone())
-                        .unwrap_or_default()
-                }
+                Place::Orphan(index) => families.orphans.past(&question.standing.key, *index),
                 Place::Silent(elder) => elder.past(question.standing.head),
             };
             (*at, past)
         });
-        // Noted before the places of others are gone from the marks.
-        if let Some((at, _)) = &first {
-            self.feed.marks().move_to(question.standing.name, *at);
-        }
         // Each uses up one: the highest, so that nobody who comes later begins too late.
-        match places.pop() {
-            Some((_, Place::Orphan(index))) => {
-                let name = families.orphans.take(key, index);
-                name.into_iter()
-                    .for_each(|name| self.feed.marks().remove(name));
-            }
-            Some((_, Place::Silent(elder))) => elder.take(),
-            None => {}
-        }
-        for (elder, _) in question.asked.iter().filter(|(elder, _)| elder.is_taken()) {
-            self.feed.marks().remove(elder.name);
-        }
+        let used_up = places.pop().map(|(_, place)| place);
+        let orphan = used_up.and_then(|place| place.use_up(families, question));
+        let at = first.as_ref().map(|(at, _)| *at);
+        let at = at.unwrap_or_else(|| self.position(question.standing.head));
+        let taken = question.asked.iter().filter(|(elder, _)| elder.is_taken());
+        let taken = taken.map(|(elder, _)| elder.name);
+        let marks = self.feed.marks();
+        let mark = || question.standing.mark(at, question.window);
+        marks.put_for(
+            question.standing.name,
+            mark,
+            orphan.into_iter().chain(taken),
+        );
         question.turn.decide(first.is_some());
-        self.gauge(&families);
-        drop(families);
+        self.gauge(families);
         self.begin(question, first)
+    }
+
+    /// Where it may begin, the lowest first.
+    fn places(&self, families: &Families, question: &Question) -> Vec<(Position, Place)> {
+        let orphans = families.orphans.of(&question.standing.key).iter();
+        let orphans = orphans.enumerate();
+        let orphans = orphans.map(|(index, (_, orphan))| (orphan.at, Place::Orphan(index)));
+        let mut places: Vec<_> = orphans.chain(self.silent(question)).collect();
+        // Of the same places those of the dead go first: a silent one may live.
+        places.sort_by_key(|(at, place)| (at.offset, matches!(place, Place::Orphan(_))));
+        places
     }
 
     fn silent(&self, question: &Question) -> Vec<(Position, Place)> {

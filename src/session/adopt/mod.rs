@@ -22,7 +22,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::{
     event::{Offset, Position, SessionName, UserId},
-    feed::{Feed, Mark},
+    feed::Feed,
     frame::Client,
     hub::{Hub, Outbox},
     metrics::{Because, Metrics},
@@ -33,6 +33,7 @@ pub(super) use decide::{Adopted, Beginning};
 pub(super) use orphans::Past;
 pub(super) use standing::Stand;
 
+use decide::{Begins, Question};
 use orphans::Orphans;
 use standing::{Standing, Turn};
 
@@ -122,23 +123,30 @@ impl Adoptions {
                 asked.push((elder.clone(), knock));
             }
         }
-        let window = newcomer.window;
-        let standing = Standing::new(newcomer);
-        self.mark(&standing, (standing.head, window));
+        let (window, standing) = (newcomer.window, Standing::new(newcomer));
         live.push(standing.clone());
+        let question = Question {
+            standing: standing.clone(),
+            asked,
+            turn,
+            window,
+        };
+        // Known before the 101: a process that dies after it finds one place, not two.
+        let begins = match question.asked.is_empty() {
+            true => Begins::There(self.pick(&mut families, &question)),
+            false => {
+                self.mark(&standing, (standing.head, window));
+                Begins::Asked(question)
+            }
+        };
         drop(families);
-        Stand::new(self.clone(), standing, asked, turn)
+        Stand::new(self.clone(), (standing, window), begins)
     }
 
     /// Notes where a session is, for the process that comes after this one.
     fn mark(&self, standing: &Standing, (at, window): (Offset, Duration)) {
-        self.feed.marks().put(standing.name, || Mark {
-            endpoint: standing.key.endpoint.clone(),
-            params: standing.key.params.clone(),
-            user: standing.key.user.clone(),
-            at: self.position(at),
-            window,
-        });
+        let mark = || standing.mark(self.position(at), window);
+        self.feed.marks().put(standing.name, mark);
     }
 
     fn mark_moved(&self, standing: &Standing, at: Offset) {
@@ -151,9 +159,15 @@ impl Adoptions {
         Position { epoch, offset }
     }
 
-    /// Forgets the orphans whose time is over.
+    /// Forgets the orphans whose time is over, and those who have not answered for so
+    /// long that somebody stands in their place.
     pub(super) fn sweep(&self) {
-        self.sweep_in(&mut self.lock());
+        let mut families = self.lock();
+        self.sweep_in(&mut families);
+        let replaced = families.live.values().flatten();
+        for elder in replaced.filter(|elder| elder.is_replaced()) {
+            self.feed.marks().remove(elder.name);
+        }
     }
 
     fn sweep_in(&self, families: &mut Families) {

@@ -125,6 +125,14 @@ impl Orphans {
         self.by_key.get(key).map_or(&[], |orphans| orphans)
     }
 
+    /// By whose rules one of a key was read.
+    pub(super) fn past(&self, key: &Key, index: usize) -> Past {
+        let orphan = self.of(key).get(index);
+        orphan
+            .map(|(_, left)| left.past.clone())
+            .unwrap_or_default()
+    }
+
     /// Takes one of a key away.
     pub(super) fn take(&mut self, key: &Key, index: usize) -> Option<SessionName> {
         let end = self.by_key.get(key)?.get(index)?.0;

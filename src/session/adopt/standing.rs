@@ -10,9 +10,10 @@ use tokio::{
     time::{Duration, Instant, timeout_at},
 };
 
-use super::{ANSWER, Adoptions, Key, Newcomer, Past, orphans::Rules};
+use super::{ANSWER, Adoptions, Beginning, Key, Newcomer, Past, decide::Begins, orphans::Rules};
 use crate::{
-    event::{Offset, SessionName},
+    event::{Offset, Position, SessionName},
+    feed::Mark,
     hub::Outbox,
 };
 
@@ -120,6 +121,17 @@ impl Standing {
         })
     }
 
+    /// Where it is, for the process that comes after this one.
+    pub(super) fn mark(&self, at: Position, window: Duration) -> Mark {
+        Mark {
+            endpoint: self.key.endpoint.clone(),
+            params: self.key.params.clone(),
+            user: self.key.user.clone(),
+            at,
+            window,
+        }
+    }
+
     /// Whether its client has everything that was ever offered to it.
     pub(super) fn is_settled(&self) -> bool {
         let state = self.lock();
@@ -185,6 +197,14 @@ impl Standing {
         self.changed.notify_waiters();
     }
 
+    /// Whether somebody stands in its place who came so long ago that it would have
+    /// answered since.
+    pub(super) fn is_replaced(&self) -> bool {
+        let mut state = self.lock();
+        state.presume(ANSWER);
+        state.taken
+    }
+
     /// Whether somebody stands in its place.
     pub(super) fn is_taken(&self) -> bool {
         self.lock().taken
@@ -230,9 +250,8 @@ impl State {
 pub(in crate::session) struct Stand {
     adoptions: Arc<Adoptions>,
     pub(super) standing: Arc<Standing>,
-    /// Who is asked whether it is there.
-    pub(super) asked: Vec<(Arc<Standing>, u64)>,
-    pub(super) turn: Turn,
+    /// Where it begins, until somebody wants to know.
+    pub(super) begins: Option<Begins>,
     /// How long its orphan lasts; not at all, if there is to be none.
     window: Duration,
     past: Past,
@@ -241,17 +260,24 @@ pub(in crate::session) struct Stand {
 impl Stand {
     pub(super) fn new(
         adoptions: Arc<Adoptions>,
-        standing: Arc<Standing>,
-        asked: Vec<(Arc<Standing>, u64)>,
-        turn: Turn,
+        (standing, window): (Arc<Standing>, Duration),
+        begins: Begins,
     ) -> Self {
+        // Who took a place and never gets its 101 leaves it as it was; who took none
+        // leaves none.
+        let (window, past) = match &begins {
+            Begins::There(Beginning::Adopted(adopted)) => {
+                standing.lock().confirmed = adopted.at;
+                (window, adopted.past.clone())
+            }
+            Begins::There(_) | Begins::Asked(_) => (Duration::ZERO, Past::default()),
+        };
         Self {
             adoptions,
             standing,
-            asked,
-            turn,
-            window: Duration::ZERO,
-            past: Past::default(),
+            begins: Some(begins),
+            window,
+            past,
         }
     }
 

@@ -3,7 +3,9 @@
 
 use tokio::time::{Duration, timeout};
 
-use super::{CloseReason, Live, Socket, catch_up::read};
+use tokio_tungstenite::tungstenite::Message;
+
+use super::{CloseReason, Live, Socket, Stand, Turn, catch_up::read, turn};
 use crate::hub::Due;
 
 /// How long that may take. What is not read until then is left to whom the client comes
@@ -27,11 +29,30 @@ impl Live {
                 let page = read(&mut self.reading).await;
                 self.on_page(page, socket)?;
             }
+            self.write_all(socket).await?;
             if self.subscription.subscriber.outbox.is_quiet() {
                 return Ok(());
             }
-            let written = self.outgoing.write(socket).await;
-            written.map_err(|_| CloseReason::ClientGone)?;
         }
+    }
+
+    /// Writes what there is. Meanwhile only pongs are heard: they say what need not be
+    /// given again.
+    async fn write_all(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
+        while !self.outgoing.is_empty() {
+            match turn(socket, &mut self.outgoing, true).await {
+                Turn::Read(Some(Ok(Message::Pong(payload)))) => self.on_pong(&payload),
+                Turn::Read(Some(Ok(Message::Close(_)))) => {
+                    self.stand.iter_mut().for_each(Stand::rest);
+                    return Err(CloseReason::ClientClosed);
+                }
+                Turn::Read(Some(Ok(_))) => {}
+                Turn::Read(Some(Err(_)) | None) | Turn::Written(Err(_)) => {
+                    return Err(CloseReason::ClientGone);
+                }
+                Turn::Written(Ok(())) => {}
+            }
+        }
+        Ok(())
     }
 }

@@ -8,6 +8,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use super::{
     super::{
         adopt::{Adopted, Beginning, Past, Stand},
+        outgoing::Outgoing,
         socket::{self, Socket},
     },
     CloseReason, Live,
@@ -22,9 +23,14 @@ pub(super) struct Leaving {
 }
 
 impl Leaving {
-    /// The client has answered the close frame: all that was given before has reached it.
-    pub(super) fn heard(&self, last: Offset) {
-        self.stand.confirm(self.given.max(last), 0);
+    /// The goodbye is over. Who has answered the close frame has all that was given
+    /// before; else the last pong says what has reached the client.
+    pub(super) fn heard(&self, last: &Outgoing, answered: bool) {
+        let confirmed = match answered {
+            true => self.given.max(last.given()),
+            false => last.confirmed(),
+        };
+        self.stand.confirm(confirmed, 0);
     }
 }
 
@@ -152,28 +158,29 @@ impl Live {
         }
     }
 
-    /// Leaves its stand as soon as the goodbye is said: to nobody, if the client has
-    /// said one.
-    pub(super) async fn leave_stand(
-        &mut self,
-        socket: &mut Socket,
-        reason: &CloseReason,
-    ) -> Option<Leaving> {
+    /// It will leave its stand as soon as the goodbye is said: to nobody, if the client
+    /// has said one.
+    pub(super) async fn prepare_to_leave(&mut self, socket: &mut Socket, reason: &CloseReason) {
         // Whoever comes in its place must know where it would have begun.
         if let Some(deciding) = self.deciding.take() {
             let beginning = deciding.await;
             self.on_beginning(beginning);
         }
-        let mut stand = self.stand.take()?;
-        if !reason.leaves_orphan() || socket::has_left(socket) {
-            stand.rest();
-        }
         let sessions = &self.subscription.sessions;
         let last = self.subscription.subscriber.clone();
         let here = sessions.hub.handed_out();
-        let older = self.outgoing.older();
-        stand.leave(Past::until(older, here, last, self.table.generation));
-        let given = self.outgoing.given();
+        let past = Past::until(self.outgoing.older(), here, last, self.table.generation);
+        if let Some(stand) = &mut self.stand {
+            if !reason.leaves_orphan() || socket::has_left(socket) {
+                stand.rest();
+            }
+            stand.leave(past);
+        }
+    }
+
+    /// Its stand, to be left once the goodbye is said.
+    pub(super) fn leave_stand(&mut self) -> Option<Leaving> {
+        let (stand, given) = (self.stand.take()?, self.outgoing.given());
         Some(Leaving { stand, given })
     }
 }
