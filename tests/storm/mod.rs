@@ -330,7 +330,7 @@ async fn a_storm_of_cuts_and_restarts_loses_nothing_of_a_disk_feed() {
             .stays_rough_for(dice.millis(fair / 2..fair * 3 / 2))
             .await
         {
-            let kill = dice.within(0..2) == 0;
+            let kill = restarts[0] > restarts[1];
             restarts[usize::from(kill)] += 1;
             replace(&mut outrigger, &sky, &config, kill).await;
         }

@@ -135,15 +135,37 @@ async fn what_was_taken_is_there_after_a_restart_at_its_place() {
 }
 
 #[tokio::test]
+async fn a_place_before_the_first_event_is_one() {
+    let folder = folder_in_memory();
+    for start in 1..4 {
+        let feed = open(folder.path());
+        assert_eq!(feed.head().offset, Offset(start, 0));
+        assert_eq!(ids_after(&feed, START).await, [""; 0]);
+        close(feed).await;
+    }
+    let feed = open(folder.path());
+    append(&feed, &["a"]).await;
+    assert_eq!(ids_after(&feed, START).await, ["a"]);
+}
+
+#[tokio::test]
 async fn ephemeral_events_take_a_place_but_are_not_written() {
     let folder = folder_in_memory();
     let feed = open(folder.path());
     feed.append(vec![ephemeral("e")]).await.unwrap();
-    assert!(segments(folder.path()).is_empty(), "nothing to sync");
+    let first = &segments(folder.path())[0];
+    let length = fs::metadata(first).unwrap().len();
+    feed.append(vec![ephemeral("d")]).await.unwrap();
+    assert_eq!(
+        fs::metadata(first).unwrap().len(),
+        length,
+        "nothing to sync"
+    );
     feed.append(vec![event("a"), ephemeral("f"), event("b")])
         .await
         .unwrap();
-    assert_eq!(ids_after(&feed, START).await, ["e", "a", "f", "b"]);
+    let all = ["e", "d", "a", "f", "b"];
+    assert_eq!(ids_after(&feed, START).await, all);
     let again = feed.append(vec![ephemeral("f")]).await.unwrap();
     assert!(matches!(again[..], [Appended::Duplicate(_)]));
     let ahead = feed.append(vec![ephemeral("g")]).await.unwrap();

@@ -92,6 +92,10 @@ impl Writer {
 
     /// Works until nobody can ask any more.
     pub(super) fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
+        // Whoever comes back was here after this log began, even if it is empty still.
+        if self.shared.lock().segments.is_empty() {
+            self.flush();
+        }
         while let Some(ask) = asks.blocking_recv() {
             match ask {
                 Ask::Append(request) => self.append(request, &mut asks),
