@@ -12,9 +12,6 @@ use super::{
 
 /// A pong that came so long before the end of a socket has been heard.
 const SETTLED: Duration = Duration::from_millis(50);
-/// An older socket of its client has been asked, its answer has been waited for, and
-/// that is written.
-const ASKED: Duration = Duration::from_millis(2300);
 /// What was heard so long before the end of a process has been written.
 const WRITTEN: Duration = Duration::from_millis(300);
 
@@ -49,9 +46,6 @@ struct Past {
     written: Place,
     /// When and how it left, if it was somewhere before.
     left: Option<Sitting>,
-    /// A process ended at once that asked whether an older socket of it was alive: who
-    /// comes after that may begin here any time.
-    left_behind: Option<Place>,
 }
 
 impl Client {
@@ -93,15 +87,13 @@ impl Count {
 impl Past {
     /// After which places a socket may, and must, give what is for the client.
     fn begins(&mut self, model: &Model, sitting: &Sitting, resume: &Resume) -> (Place, Place) {
-        let left = self.left.as_ref();
-        if let Some(left) = left.filter(|left| left.life != sitting.life) {
+        if self
+            .left
+            .as_ref()
+            .is_some_and(|left| left.life != sitting.life)
+        {
             self.confirmed = self.written;
-            let (end, killed) = model.end_of(left.life);
-            if killed && end < left.begun.unwrap() + ASKED {
-                self.left_behind.get_or_insert(self.written);
-            }
         }
-        let confirmed = self.left_behind.unwrap_or(self.confirmed);
         let known = self.left.as_ref().filter(|left| {
             let how = left.ended.map_or(How::Cut, |(_, how)| how);
             // A process that begins anew has its clocks from elsewhere.
@@ -113,8 +105,8 @@ impl Past {
             matches!(how, How::Cut | How::Sent) && expected
         });
         match known {
-            Some(_) => (confirmed.min(sitting.low), self.got),
-            None => (confirmed.min(sitting.low), sitting.high),
+            Some(_) => (self.confirmed.min(sitting.low), self.got),
+            None => (self.confirmed.min(sitting.low), sitting.high),
         }
     }
 

@@ -3,7 +3,8 @@
 //! slow, are cut and come back; the config changes; the process ends and begins again.
 //!
 //! Everything random follows from a seed: `SEED=17` plays one again, `SEEDS=10000`
-//! plays so many.
+//! plays so many. What tokio and hash maps roll themselves is not in it: a rare fault may
+//! need a few plays.
 
 mod client;
 mod dice;

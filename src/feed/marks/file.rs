@@ -61,6 +61,8 @@ struct Kept<'a> {
     at: String,
     /// Milliseconds.
     window: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    doubted: bool,
 }
 
 impl File {
@@ -152,6 +154,7 @@ impl Lines {
                 user: mark.user.as_str().into(),
                 at: mark.at.to_string(),
                 window: u64::try_from(mark.window.as_millis()).unwrap_or(u64::MAX),
+                doubted: mark.doubted,
             }),
         };
         // Texts and numbers: nothing can fail.
@@ -189,6 +192,7 @@ fn parse(line: &str) -> Option<(SessionName, Option<Mark>)> {
         user: kept.user.as_ref().into(),
         at: kept.at.parse().ok()?,
         window: Duration::from_millis(kept.window),
+        doubted: kept.doubted,
     };
     Some((session, Some(mark)))
 }

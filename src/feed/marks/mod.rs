@@ -37,6 +37,8 @@ pub struct Mark {
     pub at: Position,
     /// For so long its client may come back.
     pub window: Duration,
+    /// Somebody has come who may be its client, and it has not answered since.
+    pub doubted: bool,
 }
 
 /// The marks of all sessions of this process, and of those that it found.
@@ -122,6 +124,19 @@ impl Marks {
         let mut book = self.lock();
         if let Some(mark) = book.marks.get_mut(&session).filter(|mark| mark.at != at) {
             mark.at = at;
+            book.note(session);
+        }
+    }
+
+    /// Somebody has come who may be its client; or it has answered.
+    pub fn doubt(&self, session: SessionName, doubted: bool) {
+        if self.file.is_none() {
+            return;
+        }
+        let mut book = self.lock();
+        let mark = book.marks.get_mut(&session);
+        if let Some(mark) = mark.filter(|mark| mark.doubted != doubted) {
+            mark.doubted = doubted;
             book.note(session);
         }
     }

@@ -13,6 +13,7 @@ fn mark(n: u64) -> Mark {
             offset: Offset(1, n),
         },
         window: Duration::from_secs(60),
+        doubted: n.is_multiple_of(2),
     }
 }
 

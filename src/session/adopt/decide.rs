@@ -4,8 +4,12 @@ use std::{future::ready, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use tokio::time::{Duration, Instant};
+use tracing::debug;
 
-use super::{ANSWER, Adoptions, Families, Past, Stand, Standing, Turn, orphans::Left};
+use super::{
+    ANSWER, Adoptions, Families, Past, Stand, Standing, Turn,
+    orphans::{Doubt, Left},
+};
 use crate::{
     event::{Offset, Position, SessionName},
     feed::Page,
@@ -50,7 +54,7 @@ pub(super) struct Question {
 
 /// In whose place a newcomer may begin.
 enum Place {
-    Orphan(usize),
+    Orphan(usize, Doubt),
     Silent(Arc<Standing>),
 }
 
@@ -78,13 +82,22 @@ impl Place {
     /// Nobody else begins there. Says which orphan's place it was.
     fn use_up(self, families: &mut Families, question: &Question) -> Option<SessionName> {
         match self {
-            Self::Orphan(index) => families.orphans.take(&question.standing.key, index),
+            Self::Orphan(index, _) => families.orphans.take(&question.standing.key, index),
             Self::Silent(elder) => {
                 elder.take();
                 None
             }
         }
     }
+}
+
+/// Each uses up one place: the highest, so that nobody who comes later begins too late,
+/// of those that are sure to be places, if there are any.
+fn last_sure(places: &mut Vec<(Position, Place)>) -> Option<Place> {
+    let is_sure = |(_, place): &(_, Place)| !matches!(place, Place::Orphan(_, Doubt::Raised));
+    let last = places.len().checked_sub(1)?;
+    let at = places.iter().rposition(is_sure).unwrap_or(last);
+    Some(places.remove(at).1)
 }
 
 impl Adoptions {
@@ -94,14 +107,13 @@ impl Adoptions {
         let mut places = self.places(families, question);
         let first = places.first().map(|(at, place)| {
             let past = match place {
-                Place::Orphan(index) => families.orphans.past(&question.standing.key, *index),
+                Place::Orphan(index, _) => families.orphans.past(&question.standing.key, *index),
                 Place::Silent(elder) => elder.past(question.standing.head),
             };
             (*at, past)
         });
-        // Each uses up one: the highest, so that nobody who comes later begins too late.
-        let used_up = places.pop().map(|(_, place)| place);
-        let orphan = used_up.and_then(|place| place.use_up(families, question));
+        let used_up = last_sure(&mut places).and_then(|place| place.use_up(families, question));
+        let passed = families.orphans.pass(&question.standing.key);
         let at = first.as_ref().map(|(at, _)| *at);
         let at = at.unwrap_or_else(|| self.position(question.standing.head));
         let taken = question.asked.iter().filter(|(elder, _)| elder.is_taken());
@@ -111,7 +123,7 @@ impl Adoptions {
         marks.put_for(
             question.standing.name,
             mark,
-            orphan.into_iter().chain(taken),
+            used_up.into_iter().chain(passed).chain(taken),
         );
         question.turn.decide(first.is_some());
         self.gauge(families);
@@ -121,11 +133,20 @@ impl Adoptions {
     /// Where it may begin, the lowest first.
     fn places(&self, families: &Families, question: &Question) -> Vec<(Position, Place)> {
         let orphans = families.orphans.of(&question.standing.key).iter();
-        let orphans = orphans.enumerate();
-        let orphans = orphans.map(|(index, (_, orphan))| (orphan.at, Place::Orphan(index)));
-        let mut places: Vec<_> = orphans.chain(self.silent(question)).collect();
+        let orphans = orphans.enumerate().map(|(index, (_, orphan))| {
+            let place = Place::Orphan(index, orphan.doubt);
+            (orphan.at, place)
+        });
+        let has_passed = |place: &Place| matches!(place, Place::Orphan(_, Doubt::Passed));
+        let (passed, orphans): (Vec<_>, Vec<_>) = orphans.partition(|(_, place)| has_passed(place));
+        let mut places: Vec<_> = orphans.into_iter().chain(self.silent(question)).collect();
+        // Who is not one of those who are here may be the one that was doubted.
+        let mut asked = question.asked.iter();
+        if places.is_empty() && asked.any(|(elder, knock)| elder.has_answered(*knock)) {
+            places = passed;
+        }
         // Of the same places those of the dead go first: a silent one may live.
-        places.sort_by_key(|(at, place)| (at.offset, matches!(place, Place::Orphan(_))));
+        places.sort_by_key(|(at, place)| (at.offset, matches!(place, Place::Orphan(..))));
         places
     }
 
@@ -151,6 +172,7 @@ impl Adoptions {
         let known = self.feed.place(at).filter(|at| !self.has_forgotten(*at));
         let Some(at) = known else {
             self.count(key, "lost");
+            debug!(endpoint = %key.endpoint, %at, "What a client missed is not remembered: it begins with what comes");
             return Beginning::Lost;
         };
         self.count(key, "adopted");
@@ -181,6 +203,7 @@ impl Adoptions {
                 name: standing.name,
                 at: self.position(offset),
                 past,
+                doubt: Doubt::None,
             };
             let until = Instant::now() + window;
             if let Some((key, name)) = families.orphans.add(key, orphan, until) {

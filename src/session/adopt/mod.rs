@@ -114,12 +114,14 @@ impl Adoptions {
         let all_offered = self.hub.handed_out() >= newcomer.head;
         let turn = Turn::new();
         let mut families = self.lock();
+        let skips_settled = all_offered && !families.orphans.has_passed(&newcomer.key);
         let live = families.live.entry(newcomer.key.clone()).or_default();
         let mut asked = Vec::new();
         for elder in live.iter() {
-            let is_settled = all_offered && elder.is_settled();
+            let is_skipped = skips_settled && elder.is_settled();
             let knock = elder.knock(&turn);
-            if !is_settled {
+            self.feed.marks().doubt(elder.name, true);
+            if !is_skipped {
                 asked.push((elder.clone(), knock));
             }
         }

@@ -48,6 +48,18 @@ impl Past {
     }
 }
 
+/// Whether the client of an orphan may have come back already, to a process that was
+/// killed before it knew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    None,
+    /// It may; nobody has begun there since.
+    Raised,
+    /// Somebody has begun there since. It is left for who comes while all others of its
+    /// key say that they are there.
+    Passed,
+}
+
 /// What a session leaves that died.
 #[derive(Debug)]
 pub(super) struct Left {
@@ -56,6 +68,7 @@ pub(super) struct Left {
     /// Its client has everything up to here.
     pub(super) at: Position,
     pub(super) past: Past,
+    pub(super) doubt: Doubt,
 }
 
 /// When an orphan's window is over; no two are alike.
@@ -113,6 +126,10 @@ impl Orphans {
                 name,
                 at: mark.at,
                 past: Past::default(),
+                doubt: match mark.doubted {
+                    true => Doubt::Raised,
+                    false => Doubt::None,
+                },
             };
             let gone = self.add(&key, left, now + mark.window.min(LONGEST));
             dropped.extend(gone.map(|(_, name)| name));
@@ -131,6 +148,25 @@ impl Orphans {
         orphan
             .map(|(_, left)| left.past.clone())
             .unwrap_or_default()
+    }
+
+    /// Whether one of a key is left for who comes while all others are there.
+    pub(super) fn has_passed(&self, key: &Key) -> bool {
+        let mut orphans = self.of(key).iter();
+        orphans.any(|(_, left)| left.doubt == Doubt::Passed)
+    }
+
+    /// Somebody of a key has begun where the doubted ones were, or before. Says which
+    /// these were.
+    pub(super) fn pass(&mut self, key: &Key) -> Vec<SessionName> {
+        let orphans = self.by_key.get_mut(key).into_iter().flatten();
+        let raised = orphans.filter(|(_, left)| left.doubt == Doubt::Raised);
+        raised
+            .map(|(_, left)| {
+                left.doubt = Doubt::Passed;
+                left.name
+            })
+            .collect()
     }
 
     /// Takes one of a key away.
@@ -182,6 +218,7 @@ mod tests {
             name: SessionName(n),
             at: Position { epoch: 1, offset },
             past: Past::default(),
+            doubt: Doubt::None,
         }
     }
 

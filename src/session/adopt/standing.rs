@@ -129,6 +129,7 @@ impl Standing {
             user: self.key.user.clone(),
             at,
             window,
+            doubted: !self.lock().claims.is_empty(),
         }
     }
 
@@ -326,7 +327,7 @@ impl Stand {
             back = std::mem::take(&mut state.taken);
             state.claims.retain(|claim| claim.knock > answered);
         }
-        let decided = state.decided;
+        let (decided, doubted) = (state.decided, !state.claims.is_empty());
         drop(state);
         match back {
             true => self.adoptions.mark(&self.standing, (at, self.window)),
@@ -334,6 +335,8 @@ impl Stand {
             false => {}
         }
         if answers {
+            let marks = self.adoptions.feed.marks();
+            marks.doubt(self.standing.name, doubted);
             self.standing.changed.notify_waiters();
         }
     }
