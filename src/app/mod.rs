@@ -196,6 +196,7 @@ impl App {
         } = ends;
         let (marked, token) = (feed.clone(), cut.clone());
         background.spawn(async move { marked.marks().run(token).await });
+        background.spawn(sessions.clone().run_places(cut.clone()));
         background.spawn(feed.run(cut.clone()));
         let hub = background.spawn(hub.run(cut.clone()));
         readers.spawn(sessions.clone().run_fleet(hush));

@@ -69,7 +69,7 @@ pub(super) async fn in_phases(stop: &Stop, feed: &Feed, readiness: &Readiness, e
         warn!("Stopping: a reader of events has not ended in time");
     }
     // Until here sessions could still publish what their clients had sent.
-    feed.marks().saved().await;
+    feed.places_saved().await;
     feed.close();
     ends.cut.cancel();
     ends.background.close();

@@ -16,6 +16,7 @@ use super::{
     Appended, Batch, Kept, Lease, OpenError, Page, Settings, Shared, Status, Unavailable,
     disk::Disk,
     marks::Marks,
+    places::Places,
     redis::Stream,
     store::Store,
     window::{Amount, Bounds, Window, cost},
@@ -35,6 +36,8 @@ pub struct Feed {
     /// What this process is called among those that share the feed.
     node: Arc<str>,
     marks: Marks,
+    /// The places of all nodes, where they share the feed.
+    places: Option<Arc<Places>>,
 }
 
 /// What is in memory, shared with the store that fills it.
@@ -77,8 +80,13 @@ impl Feed {
             Kept::Disk(place) => Marks::in_folder(&place.path),
             Kept::Memory | Kept::Redis(_) => Marks::none(),
         };
+        let places = match &store {
+            Store::None | Store::Disk(_) => None,
+            Store::Redis(stream) => Some(Places::new(&stream.shared, node.clone())),
+        };
         Arc::new(Self {
             marks,
+            places,
             settings,
             recent,
             store,
@@ -260,6 +268,19 @@ impl Feed {
     /// Where sessions are whose clients cannot say it.
     pub fn marks(&self) -> &Marks {
         &self.marks
+    }
+
+    /// The same, where other nodes have to know it, too.
+    pub fn places(&self) -> Option<&Arc<Places>> {
+        self.places.as_ref()
+    }
+
+    /// Waits until it is written where sessions are, but not for long.
+    pub async fn places_saved(&self) {
+        self.marks.saved().await;
+        if let Some(places) = &self.places {
+            places.saved().await;
+        }
     }
 
     /// By which settings.

@@ -9,6 +9,7 @@ mod codec;
 mod disk;
 mod log;
 mod marks;
+pub mod places;
 mod redis;
 mod search;
 mod store;

@@ -169,6 +169,12 @@ impl Sessions {
         }
     }
 
+    /// Keeps other nodes informed where sessions are whose clients cannot say it, until it
+    /// is told to stop.
+    pub async fn run_places(self: Arc<Self>, stop: CancellationToken) {
+        self.adoptions.run(stop).await;
+    }
+
     /// Who is online: how many keys there are, and the first of them with at most so
     /// many users.
     pub fn online(&self, limit: usize) -> (usize, Vec<Shown>) {

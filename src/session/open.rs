@@ -154,33 +154,40 @@ impl Sessions {
         };
         let caller = desk.caller.clone();
         let (mut client, here) = self.connect(desk).await?;
-        self.know_the_others(&endpoint).await;
-        if let Some(online) = self.roster(&endpoint, &client) {
-            Arc::make_mut(&mut client).online = Some(online);
-        }
+        self.see_who_is_online(&endpoint, &mut client).await;
         let topics = topics(&endpoint, &client).map_err(Refusal::NotPermitted)?;
         let protocol = handshake::select(&endpoint, head, subprotocol);
         handshake::agree(&mut response, protocol);
         let (subscriber, begin) = self.subscribe((endpoint, head), client, topics, &place);
         let asks = (&*subscriber, begin.0.at.offset);
         let topics = self.gather(table, asks, &credentials).await?;
+        let subscription = Subscription::new(self.clone(), subscriber.clone(), caller);
+        here.hand_over();
+        let stand = self.stand((&subscriber, &topics), begin.0, table).await;
         place.opened();
         let session = live::Start {
             client: way.line(head, &mut response, place.listed().session),
-            stand: self.stand((&subscriber, &topics), begin.0, table),
+            stand,
             path: head.uri.path().into(),
-            subscription: Subscription::new(self.clone(), subscriber, caller),
+            subscription,
             table: table.clone(),
             begin,
             expires_at,
             place,
             peer: peer.clone(),
         };
-        here.hand_over();
         self.tracker.spawn(live::run(self.clone(), session));
         // What is published after the 101 must reach it, whatever brings it here.
         tokio::join!(self.hub.demand().joined(&topics), self.feed.marks().saved());
         Ok(response)
+    }
+
+    /// What a client is told at connect may say who is online.
+    async fn see_who_is_online(self: &Arc<Self>, endpoint: &Endpoint, client: &mut Arc<Client>) {
+        self.know_the_others(endpoint).await;
+        if let Some(online) = self.roster(endpoint, client) {
+            Arc::make_mut(client).online = Some(online);
+        }
     }
 
     /// Subscribes before the client is told that it is connected, so that what is
@@ -223,18 +230,16 @@ impl Sessions {
 }
 
 impl Sessions {
-    /// A session whose client cannot say where it was stands among those of its key.
-    fn stand(
+    /// A session whose client cannot say where it was stands among those of its key, and
+    /// other nodes know it.
+    async fn stand(
         &self,
         (subscriber, topics): (&Subscriber, &[Topic]),
         begin: Begin,
         table: &RouteTable,
     ) -> Option<(Stand, Vec<Topic>)> {
         let says = begin.how != How::Fresh || subscriber.form.tells_position();
-        // A client of a shared feed may have been at another node since a socket of it died
-        // here: the place of that would be an old one.
-        let alone = !says && !self.feed.is_shared();
-        let key = alone.then(|| Key::of(&subscriber.endpoint, &subscriber.client))??;
+        let key = (!says).then(|| Key::of(&subscriber.endpoint, &subscriber.client))??;
         let stand = self.adoptions.arrive(Newcomer {
             name: subscriber.client.session.unwrap_or_default(),
             window: subscriber.endpoint.resume.window,
@@ -243,6 +248,7 @@ impl Sessions {
             outbox: &subscriber.outbox,
             generation: table.generation,
         });
+        stand.announced().await;
         Some((stand, topics.to_vec()))
     }
 }

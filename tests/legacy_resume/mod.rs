@@ -2,6 +2,7 @@
 //! they get twice.
 
 mod deaths;
+mod nodes;
 mod pings;
 mod restarts;
 mod silent;

@@ -27,20 +27,22 @@ async fn a_password_and_tls_are_as_good_and_stay_hidden() {
     let more = ["--tls-ca-cert-file", &authority, "--requirepass", "hidden"];
     let _redis = Redis::start_with(&[&arguments[..], &files, &more].concat()).await;
     let app = App::answering(|_| ok("{}")).await;
-    for (url, lines) in [
+    // A room for each: who was in the same would begin with what it may not have heard.
+    for (url, lines, room) in [
         (
             format!("rediss://localhost:{port}/0"),
             "password_env = \"REDIS_PASSWORD\"\n",
+            "a",
         ),
-        (format!("rediss://:hidden@localhost:{port}/0"), ""),
+        (format!("rediss://:hidden@localhost:{port}/0"), "", "b"),
     ] {
         let feed = format!("url = \"{url}\"\n{lines}ca_file = \"{authority}\"\n");
         let env = [("REDIS_PASSWORD", "hidden")];
         let node = Node(Outrigger::start_with(&config(&app, &feed), &env, &[]).await);
         node.is_ready().await;
-        let mut socket = node.open("a").await;
-        node.say("a", u64::from(lines.is_empty())).await;
-        hears(&mut socket, [u64::from(lines.is_empty())]).await;
+        let mut socket = node.open(room).await;
+        node.say(room, 1).await;
+        hears(&mut socket, [1]).await;
         assert!(!node.0.logs().text().contains("hidden"));
     }
     let feed = format!("url = \"redis://127.0.0.1:{}/0\"\n", _redis.port());

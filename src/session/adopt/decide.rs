@@ -8,6 +8,7 @@ use tracing::debug;
 
 use super::{
     ANSWER, Adoptions, Families, Past, Stand, Standing, Turn,
+    nodes::Arriving,
     orphans::{Doubt, Left},
 };
 use crate::{
@@ -41,6 +42,8 @@ pub(super) enum Begins {
     There(Beginning),
     /// It hangs on what others say.
     Asked(Question),
+    /// It hangs on what other nodes know.
+    Among(Arriving),
 }
 
 /// Who asks, and whom it has asked.
@@ -65,6 +68,7 @@ impl Stand {
         let question = match self.begins.take() {
             Some(Begins::Asked(question)) => question,
             Some(Begins::There(beginning)) => return Box::pin(ready(beginning)),
+            Some(Begins::Among(arriving)) => return arriving.decide(&self.standing),
             None => return Box::pin(ready(Beginning::Head)),
         };
         let adoptions = self.adoptions().clone();
@@ -187,6 +191,9 @@ impl Adoptions {
 
     /// A session is here no more; it may leave an orphan.
     pub(super) fn depart(&self, standing: &Arc<Standing>, past: Past, window: Duration) {
+        if let Some(nodes) = &self.nodes {
+            return nodes.depart(standing, window);
+        }
         let key = &standing.key;
         // Under the lock: who comes finds either the session or its orphan.
         let mut families = self.lock();

@@ -10,6 +10,7 @@
 //! loses anything, and uses up the highest: as many begin at an old place as have died.
 
 mod decide;
+mod nodes;
 mod orphans;
 mod standing;
 
@@ -34,6 +35,7 @@ pub(super) use orphans::Past;
 pub(super) use standing::Stand;
 
 use decide::{Begins, Question};
+use nodes::Nodes;
 use orphans::Orphans;
 use standing::{Standing, Turn};
 
@@ -61,12 +63,21 @@ impl Key {
             user,
         })
     }
+
+    /// Another for each.
+    fn text(&self) -> String {
+        let parts = (&*self.endpoint, &*self.params, self.user.as_str());
+        // Texts alone: nothing can fail.
+        serde_json::to_string(&parts).unwrap_or_default()
+    }
 }
 
 /// Who is here and who has died, by key.
 #[derive(Debug)]
 pub(super) struct Adoptions {
     families: Mutex<Families>,
+    /// Where nodes share the feed, the rest of this is empty.
+    nodes: Option<Arc<Nodes>>,
     feed: Arc<Feed>,
     hub: Arc<Hub>,
     metrics: Arc<Metrics>,
@@ -99,6 +110,7 @@ impl Adoptions {
         }
         let adoptions = Self {
             families: Mutex::new(families),
+            nodes: Nodes::of(&hub, &feed, &metrics),
             feed,
             hub,
             metrics,
@@ -110,6 +122,9 @@ impl Adoptions {
     /// A session takes its stand among those of its key. Those who may be gone are
     /// asked from now on; [`Stand::decide`] waits for what they say.
     pub(super) fn arrive(self: &Arc<Self>, newcomer: Newcomer<'_>) -> Stand {
+        if let Some(nodes) = &self.nodes {
+            return self.arrive_among(nodes, newcomer);
+        }
         // Asked first: all of that is in the outboxes then.
         let all_offered = self.hub.handed_out() >= newcomer.head;
         let turn = Turn::new();

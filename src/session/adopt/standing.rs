@@ -10,7 +10,10 @@ use tokio::{
     time::{Duration, Instant, timeout_at},
 };
 
-use super::{ANSWER, Adoptions, Beginning, Key, Newcomer, Past, decide::Begins, orphans::Rules};
+use super::{
+    ANSWER, Adoptions, Beginning, Key, Newcomer, Past, decide::Begins, nodes::Caller,
+    orphans::Rules,
+};
 use crate::{
     event::{Offset, Position, SessionName},
     feed::Mark,
@@ -31,26 +34,28 @@ pub(super) struct Standing {
     pub(super) outbox: Arc<Outbox>,
     state: Mutex<State>,
     /// Somebody asks whether it is there.
-    knocked: Notify,
+    pub(super) knocked: Notify,
     /// It answered, or need not be waited for any longer.
-    changed: Notify,
+    pub(super) changed: Notify,
 }
 
 #[derive(Debug)]
-struct State {
-    confirmed: Offset,
+pub(super) struct State {
+    pub(super) confirmed: Offset,
     /// The rules by which entries are read that its client may not have, but the last.
     older: Rules,
     generation: u64,
     /// It knows where it begins.
-    decided: bool,
-    ended: bool,
-    knocks: u64,
-    answered: u64,
+    pub(super) decided: bool,
+    pub(super) ended: bool,
+    pub(super) knocks: u64,
+    pub(super) answered: u64,
     /// Those who came since it last answered.
     claims: Vec<Claim>,
+    /// The same, where they may have come to other nodes.
+    pub(super) callers: Vec<Caller>,
     /// One of them stands in its place.
-    taken: bool,
+    pub(super) taken: bool,
 }
 
 /// Why a session has to be waited for.
@@ -108,6 +113,7 @@ impl Standing {
             knocks: 0,
             answered: 0,
             claims: Vec::new(),
+            callers: Vec::new(),
             taken: false,
         };
         Arc::new(Self {
@@ -232,7 +238,7 @@ impl Standing {
             .unwrap_or_default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -271,6 +277,8 @@ impl Stand {
                 standing.lock().confirmed = adopted.at;
                 (window, adopted.past.clone())
             }
+            // What it took, if anything, is known to other nodes.
+            Begins::Among(_) => (window, Past::default()),
             Begins::There(_) | Begins::Asked(_) => (Duration::ZERO, Past::default()),
         };
         Self {
@@ -279,6 +287,13 @@ impl Stand {
             begins: Some(begins),
             window,
             past,
+        }
+    }
+
+    /// Waits until other nodes can know of it, but not for long.
+    pub(in crate::session) async fn announced(&self) {
+        if let Some(Begins::Among(arriving)) = &self.begins {
+            arriving.announced().await;
         }
     }
 
@@ -298,7 +313,10 @@ impl Stand {
         let mut state = self.standing.lock();
         (state.confirmed, state.older, state.decided) = (at, older, true);
         drop(state);
-        self.adoptions.mark(&self.standing, (at, self.window));
+        match &self.adoptions.nodes {
+            Some(nodes) => nodes.begun(&self.standing, at),
+            None => self.adoptions.mark(&self.standing, (at, self.window)),
+        }
         self.standing.changed.notify_waiters();
     }
 
@@ -326,13 +344,15 @@ impl Stand {
             state.answered = answered.min(state.knocks);
             back = std::mem::take(&mut state.taken);
             state.claims.retain(|claim| claim.knock > answered);
+            state.callers.retain(|caller| caller.knock > answered);
         }
         let (decided, doubted) = (state.decided, !state.claims.is_empty());
         drop(state);
-        match back {
-            true => self.adoptions.mark(&self.standing, (at, self.window)),
-            false if decided => self.adoptions.mark_moved(&self.standing, at),
-            false => {}
+        match &self.adoptions.nodes {
+            Some(nodes) if decided => nodes.confirmed(&self.standing, (at, answers)),
+            None if back => self.adoptions.mark(&self.standing, (at, self.window)),
+            None if decided => self.adoptions.mark_moved(&self.standing, at),
+            Some(_) | None => {}
         }
         if answers {
             let marks = self.adoptions.feed.marks();
