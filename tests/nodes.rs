@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     harness::{Outrigger, Redis},
-    storm::{Crowd, Promised, Size, Sky, config, dice::Dice, publisher, replace},
+    storm::{Crowd, Size, Sky, config, dice::Dice, publisher, replace},
 };
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn storm_over(count: usize) {
     let outcome = crowd.come_home(&sky).await;
     println!("{happened:?}");
     let what = format!("storm over {count} nodes on one Redis");
-    outcome.judge(&what, size, posted, Promised::Once);
+    outcome.judge(&what, size, posted);
 }
 
 /// What befell the nodes.

@@ -244,10 +244,12 @@ impl Standing {
 }
 
 impl State {
-    /// Whoever came so long ago and got no answer until now is this client.
+    /// Whoever came so long ago and got no answer until now is this client. Where one
+    /// is already, the others may be those of other sessions.
     fn presume(&mut self, ago: Duration) {
         let mut claims = self.claims.iter();
-        self.taken |= claims.any(|claim| claim.at.elapsed() >= ago && claim.turn.spend());
+        self.taken =
+            self.taken || claims.any(|claim| claim.at.elapsed() >= ago && claim.turn.spend());
     }
 }
 
