@@ -233,7 +233,7 @@ metrics! {
     /// How many events were made safe together.
     feed_group_events: Histogram = amounts(), "Events that the feed's disk wrote and synced together";
     /// What the store did not take.
-    feed_write_failures: Family<Ended, Counter> = Family::default(), "Writes that the feed's disk or Redis did not take, by reason";
+    feed_write_failures: Family<Ended, Counter> = Family::default(), "Writes that the feed's disk or Redis did not take, by reason; places: where clients are";
     /// Files of the feed.
     feed_disk_bytes: Gauge = Gauge::default(), "Bytes of the feed on the disk";
     /// Writes that a crash had cut off.

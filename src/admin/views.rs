@@ -149,6 +149,7 @@ pub(super) fn sessions(sessions: &Sessions) -> Response<Body> {
             "endpoint": listed.endpoint,
             "user": listed.user.as_ref().map(UserId::as_str),
             "leg": listed.leg.to_string(),
+            "form": listed.form().map(|form| form.to_string()),
             "address": listed.address.to_string(),
             "since": seconds(listed.since),
             "topics": topics.iter().map(Topic::as_str).collect::<Vec<_>>(),

@@ -77,7 +77,7 @@ impl Feed {
 
     fn with(settings: Settings, node: Arc<str>, recent: Arc<Recent>, store: Store) -> Arc<Self> {
         let marks = match &settings.kept {
-            Kept::Disk(place) => Marks::in_folder(&place.path),
+            Kept::Disk(place) => Marks::in_folder(&place.path, recent.metrics.clone()),
             Kept::Memory | Kept::Redis(_) => Marks::none(),
         };
         let places = match &store {

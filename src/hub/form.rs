@@ -2,6 +2,8 @@
 //! envelope that says where in the feed it stands, or as an event stream. The texts are a contract with
 //! clients (`docs/resume.md`): not a byte of them changes.
 
+use std::fmt;
+
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -18,6 +20,16 @@ pub enum Form {
     Envelope,
     /// Each frame as an event of a `text/event-stream`, with its position as its id.
     Events,
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bare => "frames",
+            Self::Envelope => "outrigger.v1",
+            Self::Events => "event_stream",
+        })
+    }
 }
 
 impl Form {

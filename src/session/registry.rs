@@ -13,7 +13,7 @@ use std::{
 use super::progress::{Progress, Track};
 use crate::{
     event::{SessionId, Topic, UserId},
-    hub::Outbox,
+    hub::{Form, Outbox},
     metrics::{Metrics, OnLeg, Shared},
     rollout::Leg,
     routes::Limits,
@@ -144,6 +144,12 @@ impl Listed {
     pub fn topics(&self, limit: usize) -> (Vec<Topic>, usize) {
         let outbox = self.hears.get();
         outbox.map_or_else(Default::default, |outbox| outbox.topics(limit))
+    }
+
+    /// How it is spoken to; nothing on the app leg, nor once it leaves.
+    pub fn form(&self) -> Option<Form> {
+        let subscriber = self.hears.get()?.subscriber()?;
+        Some(subscriber.form)
     }
 
     /// What waits to be written to it; nothing on the app leg.

@@ -46,8 +46,8 @@ async fn the_second_port_shows_how_things_are() {
     );
     let shown = &sessions["shown"][0];
     assert_eq!(
-        (&shown["endpoint"], &shown["leg"]),
-        (&json!("news"), &json!("feed"))
+        (&shown["endpoint"], &shown["leg"], &shown["form"]),
+        (&json!("news"), &json!("feed"), &json!("frames"))
     );
     assert!(!routes.to_string().contains(TOKEN_SECRET));
 }

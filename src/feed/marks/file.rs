@@ -9,7 +9,7 @@ use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -19,7 +19,10 @@ use tokio::time::Duration;
 use tracing::warn;
 
 use super::Mark;
-use crate::event::SessionName;
+use crate::{
+    event::SessionName,
+    metrics::{Ended, Metrics},
+};
 
 /// Lines beyond those of the living after which the file is written anew.
 const SPARE: usize = 20_000;
@@ -31,6 +34,7 @@ pub(super) struct File {
     /// Nothing, where it could not be opened.
     open: Mutex<Option<fs::File>>,
     lines: AtomicUsize,
+    metrics: Arc<Metrics>,
 }
 
 /// Lines to be written.
@@ -67,7 +71,7 @@ struct Kept<'a> {
 
 impl File {
     /// Reads what is there and begins anew with it.
-    pub(super) fn open(path: &Path) -> (Self, Vec<(SessionName, Mark)>) {
+    pub(super) fn open(path: &Path, metrics: Arc<Metrics>) -> (Self, Vec<(SessionName, Mark)>) {
         let found = match fs::read(path) {
             Ok(bytes) => read(&String::from_utf8_lossy(&bytes)),
             Err(error) => {
@@ -81,6 +85,7 @@ impl File {
             path: path.to_owned(),
             open: Mutex::default(),
             lines: AtomicUsize::new(0),
+            metrics,
         };
         file.write(&Lines::all(&found));
         (file, found.into_iter().collect())
@@ -104,6 +109,9 @@ impl File {
             Ok(()) => drop(self.lines.fetch_add(lines.count, Ordering::Relaxed)),
             Err(error) => {
                 warn!(path = %self.path.display(), %error, "The marks of clients cannot be written");
+                let failures = &self.metrics.feed_write_failures;
+                let result = "places";
+                failures.get_or_create(&Ended { result }).inc();
                 self.lines.store(usize::MAX / 2, Ordering::Relaxed);
             }
         }

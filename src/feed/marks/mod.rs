@@ -16,7 +16,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::event::{Position, SessionName, UserId};
+use crate::{
+    event::{Position, SessionName, UserId},
+    metrics::Metrics,
+};
 use file::File;
 
 /// So long what moved may wait until it is written.
@@ -68,8 +71,8 @@ impl Marks {
     }
 
     /// In a folder.
-    pub(super) fn in_folder(folder: &Path) -> Self {
-        let (file, found) = File::open(&folder.join("marks"));
+    pub(super) fn in_folder(folder: &Path, metrics: Arc<Metrics>) -> Self {
+        let (file, found) = File::open(&folder.join("marks"), metrics);
         Self::with(Some(Arc::new(file)), found)
     }
 

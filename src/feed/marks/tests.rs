@@ -13,12 +13,12 @@ fn mark(n: u64) -> Mark {
             offset: Offset(1, n),
         },
         window: Duration::from_secs(60),
-        doubted: n.is_multiple_of(2),
+        doubted: false,
     }
 }
 
 fn found(folder: &Path) -> Vec<(SessionName, Mark)> {
-    let mut found = Marks::in_folder(folder).take_found();
+    let mut found = Marks::in_folder(folder, Metrics::new()).take_found();
     found.sort_by_key(|(session, _)| session.0);
     found
 }
@@ -26,15 +26,20 @@ fn found(folder: &Path) -> Vec<(SessionName, Mark)> {
 #[tokio::test]
 async fn marks_survive_their_process() {
     let folder = tempfile::tempdir().unwrap();
-    let marks = Marks::in_folder(folder.path());
+    let marks = Marks::in_folder(folder.path(), Metrics::new());
     for n in 1..=3 {
         marks.put(SessionName(n), || mark(0));
     }
     marks.write().await;
     marks.move_to(SessionName(2), mark(9).at);
     marks.remove(SessionName(1));
+    marks.doubt(SessionName(3), true);
     marks.write().await;
-    let expected = [(SessionName(2), mark(9)), (SessionName(3), mark(0))];
+    let doubted = Mark {
+        doubted: true,
+        ..mark(0)
+    };
+    let expected = [(SessionName(2), mark(9)), (SessionName(3), doubted)];
     assert_eq!(found(folder.path()), expected);
     assert_eq!(found(folder.path()), expected, "and once more");
 }
@@ -42,7 +47,7 @@ async fn marks_survive_their_process() {
 #[tokio::test]
 async fn what_is_torn_or_garbled_is_passed_over() {
     let folder = tempfile::tempdir().unwrap();
-    let marks = Marks::in_folder(folder.path());
+    let marks = Marks::in_folder(folder.path(), Metrics::new());
     for n in 1..=3 {
         marks.put(SessionName(n), || mark(u64::try_from(n).unwrap()));
         marks.write().await;
@@ -59,7 +64,7 @@ async fn what_is_torn_or_garbled_is_passed_over() {
 #[tokio::test]
 async fn the_file_does_not_grow_without_end() {
     let folder = tempfile::tempdir().unwrap();
-    let marks = Marks::in_folder(folder.path());
+    let marks = Marks::in_folder(folder.path(), Metrics::new());
     marks.put(SessionName(1), || mark(0));
     for round in 0..3 {
         for n in 0..15_000 {
@@ -81,7 +86,7 @@ async fn the_file_does_not_grow_without_end() {
 #[tokio::test]
 async fn who_waits_for_its_mark_waits_until_it_is_written() {
     let folder = tempfile::tempdir().unwrap();
-    let marks = Marks::in_folder(folder.path());
+    let marks = Marks::in_folder(folder.path(), Metrics::new());
     let stop = CancellationToken::new();
     let waits = async {
         marks.put(SessionName(1), || mark(0));
