@@ -82,3 +82,31 @@ async fn a_stop_costs_nothing_twice_and_a_goodbye_leaves_nothing() {
     let mut again = stage.open("/ws/news/", 1).await;
     hears(&mut again, [2]).await;
 }
+
+#[tokio::test]
+async fn who_was_in_doubt_at_a_kill_goes_on_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stage = stage(folder.path()).await;
+    let _silent = stage.open("/ws/news/", 1).await;
+    tell(&stage, 1).await;
+    let unproven = async || !progress(&stage).await["unconfirmed_since"].is_null();
+    until("something to be unproven", unproven).await;
+    // The same client, or a second tab: nobody knows for a second.
+    let _second = stage.open("/ws/news/", 1).await;
+    restart(&mut stage, "KILL").await;
+    orphans(&stage, 2.0).await;
+    tell(&stage, 2).await;
+    let mut again = stage.open("/ws/news/", 1).await;
+    hears(&mut again, 1..3).await;
+    proven(&stage, &mut again).await;
+    reset(again);
+    orphans(&stage, 2.0).await;
+    tell(&stage, 3).await;
+    let mut once_more = stage.open("/ws/news/", 1).await;
+    hears(&mut once_more, [3]).await;
+    // There was a second tab: what it has missed is still there.
+    let once_more = reader(once_more);
+    let mut tab = stage.open("/ws/news/", 1).await;
+    hears(&mut tab, 1..4).await;
+    once_more.abort();
+}
