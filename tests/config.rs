@@ -137,25 +137,29 @@ fn no_key_is_missing_from_the_example() {
     assert!(missing.is_empty(), "config.example.toml lacks {missing:#?}");
 }
 
-/// The structs of `raw.rs` with their fields' names and types, as they are written.
+/// The structs of `config/raw` with their fields' names and types, as they are written.
 fn raw_structs() -> BTreeMap<String, Vec<(String, String)>> {
-    let source = include_str!("../src/config/raw.rs");
-    let block = |start: &str| {
-        let block = source.split_once(start).expect("raw.rs has tables").1;
-        block.split("\n}\n").next().unwrap_or(block)
-    };
-    let lines = block("\ntables! {").lines();
-    let lines = lines.chain(block("\nmoments! {").lines());
     let mut structs = BTreeMap::new();
+    for file in std::fs::read_dir("src/config/raw").unwrap() {
+        let source = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for start in ["\ntables! {", "\nmoments! {"] {
+            let block = source.split_once(start).map_or("", |(_, block)| block);
+            let block = block.split("\n}\n").next().unwrap_or(block);
+            note_structs(block, &mut structs);
+        }
+    }
+    structs
+}
+
+fn note_structs(block: &str, structs: &mut BTreeMap<String, Vec<(String, String)>>) {
     let mut fields: &mut Vec<_> = &mut Vec::new();
-    for line in lines.map(str::trim) {
+    for line in block.lines().map(str::trim) {
         if let Some(name) = line.strip_suffix(" {") {
             fields = structs.entry(name.to_owned()).or_default();
         } else if let Some((name, kind)) = line.trim_end_matches(',').split_once(": ") {
             fields.push((name.trim_start_matches("r#").to_owned(), kind.to_owned()));
         }
     }
-    structs
 }
 
 fn raw_paths(
