@@ -3,21 +3,23 @@
 //! same on every node at the same place.
 //!
 //! Of each member one transition is told at a time, by one node; the next is decided when
-//! that node has said that it is done.
+//! that node has said that it is done. Here facts are taken in; `record` decides for one
+//! member, `look` answers who asks.
+
+mod look;
+mod record;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{
-    super::{Listed, roll::MAX_LISTED},
-    fact::{About, Change, Fact, Info, NodeId, Place, Said, Turn, Who, pair},
-};
+use super::fact::{Change, Fact, Info, NodeId, Place, Said, Who, pair};
 use crate::event::Offset;
+
+pub(super) use record::{Duty, Record, Task};
 
 /// Members that are known at most; who comes beyond that is not counted, on any node.
 const MAX_MEMBERS: usize = 1_000_000;
@@ -51,51 +53,6 @@ pub(super) struct Key {
     pub(super) members: HashMap<Who, Record>,
     /// Who is online, in the order of arrival.
     pub(super) online: BTreeMap<u64, Who>,
-}
-
-/// What is known of a member.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Record {
-    pub(super) about: About,
-    /// Where it has sockets, in the order of arrival.
-    pub(super) holders: Vec<NodeId>,
-    /// Its place among those who are online.
-    pub(super) shown: Option<u64>,
-    /// The last that was told of it, or is being told, is that it is online.
-    pub(super) told: bool,
-    /// But who was telling it is gone, and nobody else could: if it comes back it is told
-    /// again, and if not, that it is offline.
-    pub(super) unsure: bool,
-    /// Who is telling what.
-    pub(super) telling: Option<(NodeId, Turn)>,
-    pub(super) leaving: Option<Leaving>,
-}
-
-/// Its last socket has left.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Leaving {
-    /// Who waits for the end of the grace.
-    pub(super) owner: NodeId,
-    pub(super) number: u64,
-    /// The grace has passed.
-    pub(super) over: bool,
-}
-
-/// What a node has to do.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Duty {
-    pub(super) node: NodeId,
-    pub(super) place: Place,
-    pub(super) what: Task,
-}
-
-/// See [`Duty`].
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Task {
-    /// Tell this.
-    Tell(Turn, About),
-    /// Wait for the end of the grace of the leaving with this number.
-    Wait(u64, About),
 }
 
 impl Ledger {
@@ -154,18 +111,7 @@ impl Ledger {
     /// What a node has to do that begins here.
     pub(super) fn duties_of(&self, node: NodeId) -> Vec<Duty> {
         let duty = |(place, record): (Place, &Record)| {
-            let what = match (record.telling, record.leaving) {
-                (Some((by, turn)), _) if by == node => Task::Tell(turn, record.about.clone()),
-                (
-                    _,
-                    Some(Leaving {
-                        owner,
-                        number,
-                        over,
-                    }),
-                ) if owner == node && !over => Task::Wait(number, record.about.clone()),
-                _ => return None,
-            };
+            let what = record.task_of(node)?;
             Some(Duty { node, place, what })
         };
         self.records().filter_map(duty).collect()
@@ -206,31 +152,8 @@ impl Ledger {
         places.sort_unstable();
         for place in places {
             self.with(&place, duties, |record, next, duties| {
-                record.holders.retain(|holder| *holder != gone);
-                if let Some((by, turn)) = &mut record.telling
-                    && *by == gone
-                {
-                    match turn {
-                        // Who else holds it tells it.
-                        Turn::Online => {
-                            record.unsure = record.holders.is_empty();
-                            record.told = record.unsure;
-                            record.telling = None;
-                        }
-                        Turn::Offline => {
-                            *by = heir;
-                            duties.push(record.duty(heir, &place, Turn::Offline));
-                        }
-                    }
-                }
-                let orphan = record.leaving.take_if(|leaving| leaving.owner == gone);
-                match orphan {
-                    Some(leaving) if leaving.over => {
-                        let owner = heir;
-                        record.leaving = Some(Leaving { owner, ..leaving });
-                    }
-                    Some(_) | None => record.leave(heir, &place, next, duties),
-                }
+                record.hand_over(gone, heir, &place, duties);
+                record.leave(heir, &place, next, duties);
             });
         }
     }
@@ -242,13 +165,7 @@ impl Ledger {
                     return;
                 }
                 self.with(place, duties, |record, _, _| {
-                    record.about = about.clone();
-                    record.leaving = None;
-                    if !record.holders.contains(&node) {
-                        record.holders.push(node);
-                    }
-                    record.told &= !std::mem::take(&mut record.unsure);
-                    record.told |= *known && record.telling.is_none();
+                    record.come(node, about, *known);
                 });
             }
             Change::Left(place) => self.with(place, duties, |record, next, duties| {
@@ -256,11 +173,7 @@ impl Ledger {
                 record.leave(node, place, next, duties);
             }),
             Change::Over(place, number) => self.with(place, duties, |record, _, _| {
-                let its =
-                    |leaving: &&mut Leaving| leaving.owner == node && leaving.number == *number;
-                if let Some(leaving) = record.leaving.as_mut().filter(its) {
-                    leaving.over = true;
-                }
+                record.end_grace(node, *number);
             }),
             Change::Told(place, turn) => self.with(place, duties, |record, _, _| {
                 record.telling.take_if(|telling| *telling == (node, *turn));
@@ -324,116 +237,5 @@ impl Ledger {
         }
         key.members.insert(place.who.clone(), record);
         self.members += 1;
-    }
-
-    pub(super) fn node(&self, id: NodeId) -> Option<&Node> {
-        self.nodes.iter().find(|node| node.id == id)
-    }
-
-    pub(super) fn has(&self, id: NodeId) -> bool {
-        self.node(id).is_some()
-    }
-
-    pub(super) fn record(&self, place: &Place) -> Option<&Record> {
-        self.keys.get(&place.key)?.members.get(&place.who)
-    }
-
-    /// Whether a member is among those who are online.
-    pub(super) fn shows(&self, place: &Place) -> bool {
-        self.record(place)
-            .is_some_and(|record| record.shown.is_some())
-    }
-
-    pub(super) fn records(&self) -> impl Iterator<Item = (Place, &Record)> {
-        self.keys.iter().flat_map(|(key, members)| {
-            members.members.iter().map(|(who, record)| {
-                let (key, who) = (key.clone(), who.clone());
-                (Place { key, who }, record)
-            })
-        })
-    }
-
-    pub(super) fn keys(&self) -> impl Iterator<Item = (&Arc<str>, &Key)> {
-        self.keys.iter()
-    }
-
-    pub(super) fn count(&self, key: &str) -> usize {
-        self.keys.get(key).map_or(0, |key| key.online.len())
-    }
-
-    /// The users who are online under a key, each once, and after them these.
-    pub(super) fn list<'a>(&'a self, key: &str, more: impl Iterator<Item = &'a Value>) -> Listed {
-        let online = self.keys.get(key).into_iter().flat_map(|key| {
-            let records = key.online.values().filter_map(|who| key.members.get(who));
-            records.filter_map(|record| record.about.user.as_ref())
-        });
-        let mut seen = HashSet::new();
-        let mut distinct = online.chain(more).filter(|user| seen.insert(*user));
-        let users = distinct.by_ref().take(MAX_LISTED).cloned().collect();
-        Listed {
-            users,
-            is_whole: distinct.next().is_none(),
-        }
-    }
-}
-
-impl Record {
-    fn is_online(&self) -> bool {
-        self.told || !self.holders.is_empty()
-    }
-
-    fn is_over(&self) -> bool {
-        !self.is_online() && self.telling.is_none()
-    }
-
-    /// Whether anything here waits for a node.
-    pub(super) fn names(&self, node: NodeId) -> bool {
-        self.holders.contains(&node)
-            || self.telling.is_some_and(|(by, _)| by == node)
-            || self.leaving.is_some_and(|leaving| leaving.owner == node)
-    }
-
-    /// If that was the last socket: who waits for the end of the grace.
-    fn leave(&mut self, owner: NodeId, place: &Place, next: &mut u64, duties: &mut Vec<Duty>) {
-        if !self.holders.is_empty() || !self.told || self.leaving.is_some() {
-            return;
-        }
-        let (number, over) = (*next, false);
-        *next += 1;
-        self.leaving = Some(Leaving {
-            owner,
-            number,
-            over,
-        });
-        duties.push(Duty {
-            node: owner,
-            place: place.clone(),
-            what: Task::Wait(number, self.about.clone()),
-        });
-    }
-
-    /// Decides what is told next, if nothing is being told.
-    fn settle(&mut self, place: &Place, duties: &mut Vec<Duty>) {
-        if self.telling.is_some() {
-            return;
-        }
-        let over = self.leaving.filter(|leaving| leaving.over);
-        let (by, turn) = match (self.holders.first(), over) {
-            (Some(holder), _) if !self.told => (*holder, Turn::Online),
-            (None, Some(leaving)) if self.told => (leaving.owner, Turn::Offline),
-            _ => return,
-        };
-        (self.told, self.unsure) = (turn == Turn::Online, false);
-        self.leaving = None;
-        self.telling = Some((by, turn));
-        duties.push(self.duty(by, place, turn));
-    }
-
-    fn duty(&self, node: NodeId, place: &Place, turn: Turn) -> Duty {
-        Duty {
-            node,
-            place: place.clone(),
-            what: Task::Tell(turn, self.about.clone()),
-        }
     }
 }
