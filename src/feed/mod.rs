@@ -10,6 +10,7 @@ mod disk;
 mod log;
 mod marks;
 pub mod places;
+mod recent;
 mod redis;
 mod search;
 mod store;

@@ -8,7 +8,7 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{
     super::{
         Appended, Unavailable,
-        log::Recent,
+        recent::Recent,
         window::{Amount, cost},
     },
     fault,

@@ -31,7 +31,7 @@ use tokio::{
 };
 use tracing::warn;
 
-use super::{Appended, Batch, OpenError, Page, Status, Unavailable, codec, log::Recent};
+use super::{Appended, Batch, OpenError, Page, Status, Unavailable, codec, recent::Recent};
 use crate::{
     event::{Event, Offset},
     metrics::Ended,

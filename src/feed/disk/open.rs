@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::{error, warn};
 
 use super::{
-    super::{OpenError, Settings, log::Recent, window::ENTRY_COST},
+    super::{OpenError, Settings, recent::Recent, window::ENTRY_COST},
     Place,
     cold::{self, Found},
     ids::Ids,

@@ -18,7 +18,7 @@ use tokio::{
 use tracing::{debug, error};
 
 use super::{
-    super::log::Recent,
+    super::recent::Recent,
     fault,
     group::{Group, Request},
     ids::Ids,

@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{Appended, Batch, Page, Status, Unavailable, log::Recent};
+use super::{Appended, Batch, Page, Status, Unavailable, recent::Recent};
 use crate::{
     event::Offset,
     metrics::Ended,
