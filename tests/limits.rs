@@ -141,21 +141,22 @@ async fn served(mut client: Client) -> Option<Client> {
     }
 }
 
+/// So many connections are served, and not one more.
+async fn fill(outrigger: &Outrigger, most: usize) -> Vec<Client> {
+    let mut open = Vec::new();
+    for _ in 0..most {
+        let client = served(outrigger.connect().await).await;
+        open.push(client.expect("within the limit"));
+    }
+    let more = served(outrigger.connect().await).await;
+    assert!(more.is_none(), "one more than {most} was served");
+    open
+}
+
 #[tokio::test]
 async fn connections_are_limited_in_total() {
     let (_app, outrigger) = limited("max_connections = 3").await;
-    let mut open = Vec::new();
-    for _ in 0..3 {
-        open.push(
-            served(outrigger.connect().await)
-                .await
-                .expect("within the limit"),
-        );
-    }
-    assert!(
-        served(outrigger.connect().await).await.is_none(),
-        "a fourth was served"
-    );
+    let mut open = fill(&outrigger, 3).await;
     let refused = "outrigger_connections_refused_total{result=\"max_connections\"}";
     outrigger.metric_becomes(refused, 1.0).await;
     for client in &mut open {
@@ -169,18 +170,7 @@ async fn connections_are_limited_in_total() {
 #[tokio::test]
 async fn connections_are_limited_per_address() {
     let (_app, outrigger) = limited("max_connections_per_address = 2").await;
-    let mut open = Vec::new();
-    for _ in 0..2 {
-        open.push(
-            served(outrigger.connect().await)
-                .await
-                .expect("within the limit"),
-        );
-    }
-    assert!(
-        served(outrigger.connect().await).await.is_none(),
-        "a third was served"
-    );
+    let mut open = fill(&outrigger, 2).await;
     let other = Client::connect_from("127.0.0.2", outrigger.addr()).await;
     assert!(served(other).await.is_some(), "another address suffers");
     open.pop();

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{App, Client, End, jwt, redis::Redis, webhook_signature};
+use crate::harness::{App, Client, End, echo, jwt, redis::Redis, webhook_signature};
 
 #[tokio::test]
 async fn a_script_is_followed_byte_by_byte() {
@@ -39,15 +39,7 @@ async fn a_script_is_followed_byte_by_byte() {
 
 #[tokio::test]
 async fn an_app_answers_by_a_function_and_a_reset_is_seen() {
-    let app = App::answering(|request| {
-        let target = request.target();
-        format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{target}",
-            target.len()
-        )
-        .into()
-    })
-    .await;
+    let app = App::answering(echo).await;
     let mut client = Client::connect(app.addr()).await;
     assert_eq!(client.get("/one").await.body, b"/one");
     assert_eq!(client.get("/two").await.body, b"/two");

@@ -1,7 +1,7 @@
 //! An `Upgrade` on a path that is no endpoint is the app's: the handshake
 //! passes unchanged, and after a 101 both directions are bytes.
 
-use crate::harness::{App, Client, Connection, End, Outrigger, show};
+use crate::harness::{App, Client, Connection, End, Outrigger, asked, show};
 
 const HANDSHAKE: &str = "GET /ws/other?token=a.b HTTP/1.1\r\nHost: app.test\r\nUpgrade: websocket\r\n\
     Connection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -13,16 +13,6 @@ const ACCEPTED: &str = "HTTP/1.1 101 Switching Protocols\r\nupgrade: WebSocket\r
     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\
     Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n\
     Set-Cookie: a=b\r\nX-odd: 1\r\n\r\n";
-
-/// Both ends of a tunnel whose handshake the app is yet to answer.
-async fn asked(handshake: &str) -> (Outrigger, App, Client, Connection) {
-    let app = App::start().await;
-    let outrigger = Outrigger::start(&app.config()).await;
-    let mut client = outrigger.connect().await;
-    client.send(handshake).await;
-    let connection = app.accept().await;
-    (outrigger, app, client, connection)
-}
 
 /// Both ends of an open tunnel.
 async fn open() -> (Outrigger, App, Client, Connection) {
@@ -190,18 +180,10 @@ async fn a_half_close_passes_and_the_other_half_goes_on() {
 async fn an_end_on_one_side_is_an_end_on_the_other() {
     for reset in [false, true] {
         let (_outrigger, _app, mut client, connection) = open().await;
-        if reset {
-            connection.reset();
-        } else {
-            drop(connection);
-        }
+        connection.hang_up(reset);
         client.end().await;
         let (_outrigger, _app, client, mut connection) = open().await;
-        if reset {
-            client.reset();
-        } else {
-            drop(client);
-        }
+        client.hang_up(reset);
         connection.end().await;
     }
 }

@@ -1,21 +1,11 @@
 //! `Expect: 100-continue` and other interim answers, in both directions
 //! (RFC 9110 section 10.1.1).
 
-use crate::harness::{App, Client, Connection, Outrigger};
+use crate::harness::asked;
 
 const HEAD: &str =
     "POST /up HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-
-/// Both sides of a request whose head was sent and not yet its body.
-async fn asked(head: &str) -> (Outrigger, App, Client, Connection) {
-    let app = App::start().await;
-    let outrigger = Outrigger::start(&app.config()).await;
-    let mut client = outrigger.connect().await;
-    client.send(head).await;
-    let connection = app.accept().await;
-    (outrigger, app, client, connection)
-}
 
 #[tokio::test]
 async fn the_app_decides_whether_the_body_is_sent() {

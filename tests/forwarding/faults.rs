@@ -1,28 +1,10 @@
 //! What breaks is seen on the other side as broken, and what is not there is
 //! said in the right words.
 
-use crate::harness::{App, Client, Connection, End, Outrigger, show};
+use crate::harness::{App, End, Outrigger, asked, asked_with, show};
 
 const GET: &str = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
 const POST: &str = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n";
-
-async fn asked(request: &str) -> (Outrigger, App, Client, Connection) {
-    let app = App::start().await;
-    let outrigger = Outrigger::start(&app.config()).await;
-    let mut client = outrigger.connect().await;
-    client.send(request).await;
-    let connection = app.accept().await;
-    (outrigger, app, client, connection)
-}
-
-async fn asked_with(config: &str, request: &str) -> (Outrigger, App, Client, Connection) {
-    let app = App::start().await;
-    let outrigger = Outrigger::start(&(app.config() + config)).await;
-    let mut client = outrigger.connect().await;
-    client.send(request).await;
-    let connection = app.accept().await;
-    (outrigger, app, client, connection)
-}
 
 #[tokio::test]
 async fn an_app_that_dies_in_its_answer_is_never_a_clean_end() {
@@ -41,11 +23,7 @@ async fn an_app_that_dies_in_its_answer_is_never_a_clean_end() {
         connection.request().await;
         connection.send(format!("HTTP/1.1 200 OK\r\n{head}")).await;
         client.read_until(b"half").await;
-        if reset {
-            connection.reset();
-        } else {
-            drop(connection);
-        }
+        connection.hang_up(reset);
         client.end().await;
         let received = client.received();
         assert!(
@@ -165,11 +143,7 @@ async fn a_client_that_goes_in_the_answer_is_gone_for_the_app_too() {
             .send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
             .await;
         client.read_until(b"half").await;
-        if reset {
-            client.reset();
-        } else {
-            drop(client);
-        }
+        client.hang_up(reset);
         connection.end().await;
     }
 }
@@ -181,11 +155,7 @@ async fn an_upload_that_breaks_off_breaks_off_at_the_app() {
         for reset in [false, true] {
             let (_outrigger, _app, client, mut connection) = asked(request).await;
             connection.read_until(b"half").await;
-            if reset {
-                client.reset();
-            } else {
-                drop(client);
-            }
+            client.hang_up(reset);
             connection.end().await;
             let received = connection.received();
             assert!(

@@ -1,7 +1,7 @@
 //! Connections are used again, requests are repeated only where that is safe,
 //! and the app may be behind a Unix socket.
 
-use crate::harness::{App, Client, End, Outrigger, show};
+use crate::harness::{App, Client, Connection, End, Outrigger, asked, echo, show};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const GET: &str = "GET /again HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -9,14 +9,7 @@ const POST: &str = "POST /again HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n
 
 #[tokio::test]
 async fn a_client_keeps_its_connection_and_so_does_the_app() {
-    let app = App::start().await;
-    let outrigger = Outrigger::start(&app.config()).await;
-    let mut client = outrigger.connect().await;
-    client.send(GET).await;
-    let mut connection = app.accept().await;
-    connection.request().await;
-    connection.send(OK).await;
-    client.response("GET").await;
+    let (_outrigger, _app, mut client, mut connection) = kept().await;
     for request in [POST, GET, GET] {
         client.send(request).await;
         connection.request().await;
@@ -27,15 +20,7 @@ async fn a_client_keeps_its_connection_and_so_does_the_app() {
 
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
-    let app = App::answering(|request| {
-        let target = request.target();
-        format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{target}",
-            target.len()
-        )
-        .into()
-    })
-    .await;
+    let app = App::answering(echo).await;
     let outrigger = Outrigger::start(&app.config()).await;
     let mut client = outrigger.connect().await;
     let requests: String = (0..20)
@@ -69,16 +54,30 @@ async fn bodiless_answers_leave_the_connection_in_step() {
     }
 }
 
-/// After one exchange, the app closes its idle connection under the next request.
-async fn closed_under(request: &str) -> (Outrigger, App, Client) {
-    let app = App::start().await;
-    let outrigger = Outrigger::start(&app.config()).await;
-    let mut client = outrigger.connect().await;
-    client.send(GET).await;
-    let mut connection = app.accept().await;
+/// After one exchange: the connection to the app is kept.
+async fn kept() -> (Outrigger, App, Client, Connection) {
+    let (outrigger, app, mut client, mut connection) = asked(GET).await;
     connection.request().await;
     connection.send(OK).await;
     client.response("GET").await;
+    (outrigger, app, client, connection)
+}
+
+/// The client is told, and the app is not asked a second time.
+async fn is_not_sent_again(app: &App, mut client: Client) {
+    assert_eq!(client.response("POST").await.status(), 502);
+    if let Some(mut connection) = app.accept_soon().await {
+        assert!(
+            connection.is_silent().await,
+            "sent again: {}",
+            show(connection.received())
+        );
+    }
+}
+
+/// After one exchange, the app closes its idle connection under the next request.
+async fn closed_under(request: &str) -> (Outrigger, App, Client) {
+    let (outrigger, app, mut client, mut connection) = kept().await;
     client.send(request).await;
     connection.request().await;
     connection.reset();
@@ -110,58 +109,26 @@ async fn a_connection_that_was_closed_while_idle_is_not_seen_by_the_client() {
 /// The app read the POST, so it may have acted on it.
 #[tokio::test]
 async fn a_post_that_arrived_is_never_sent_again() {
-    let (_outrigger, app, mut client) = closed_under(POST).await;
-    assert_eq!(client.response("POST").await.status(), 502);
-    if let Some(mut connection) = app.accept_soon().await {
-        assert!(
-            connection.is_silent().await,
-            "sent again: {}",
-            show(connection.received())
-        );
-    }
+    let (_outrigger, app, client) = closed_under(POST).await;
+    is_not_sent_again(&app, client).await;
 }
 
 #[tokio::test]
 async fn a_first_connection_is_never_tried_again() {
-    let app = App::start().await;
-    let outrigger = Outrigger::start(&app.config()).await;
-    let mut client = outrigger.connect().await;
-    client.send(POST).await;
-    let mut connection = app.accept().await;
+    let (_outrigger, app, client, mut connection) = asked(POST).await;
     connection.request().await;
     connection.reset();
-    assert_eq!(client.response("POST").await.status(), 502);
-    if let Some(mut connection) = app.accept_soon().await {
-        assert!(
-            connection.is_silent().await,
-            "sent again: {}",
-            show(connection.received())
-        );
-    }
+    is_not_sent_again(&app, client).await;
 }
 
 #[tokio::test]
 async fn a_begun_body_is_never_sent_again() {
     let head = "POST /again HTTP/1.1\r\nHost: a\r\nContent-Length: 400\r\n\r\nbegun";
-    let app = App::start().await;
-    let outrigger = Outrigger::start(&app.config()).await;
-    let mut client = outrigger.connect().await;
-    client.send(GET).await;
-    let mut connection = app.accept().await;
-    connection.request().await;
-    connection.send(OK).await;
-    client.response("GET").await;
+    let (_outrigger, app, mut client, mut connection) = kept().await;
     client.send(head).await;
     connection.read_until(b"begun").await;
     connection.reset();
-    assert_eq!(client.response("POST").await.status(), 502);
-    if let Some(mut connection) = app.accept_soon().await {
-        assert!(
-            connection.is_silent().await,
-            "sent again: {}",
-            show(connection.received())
-        );
-    }
+    is_not_sent_again(&app, client).await;
 }
 
 #[tokio::test]
@@ -249,14 +216,7 @@ async fn open_connections_to_the_app_are_counted() {
 /// it is Outrigger who closes first.
 #[tokio::test]
 async fn an_unused_connection_is_closed_before_gunicorn_would() {
-    let app = App::start().await;
-    let outrigger = Outrigger::start(&app.config()).await;
-    let mut client = outrigger.connect().await;
-    client.send(GET).await;
-    let mut connection = app.accept().await;
-    connection.request().await;
-    connection.send(OK).await;
-    client.response("GET").await;
+    let (_outrigger, app, mut client, mut connection) = kept().await;
     tokio::time::sleep(std::time::Duration::from_millis(1600)).await;
     client.send(GET).await;
     app.accept().await.request().await;

@@ -14,6 +14,7 @@
 
 mod app;
 pub mod apps;
+mod asked;
 mod events;
 mod log;
 mod outrigger;
@@ -27,6 +28,7 @@ mod wire;
 use std::{future::Future, time::Duration};
 
 pub use app::{App, Responder};
+pub use asked::{asked, asked_with};
 pub use events::{Events, Said, ask_events};
 pub use log::Log;
 pub use outrigger::Outrigger;
@@ -35,7 +37,9 @@ pub use sign::{
     jwt, jwt_with_header, now, post_event, post_text, webhook_headers, webhook_signature,
 };
 pub use socket::{Closed, Socket, handshake};
-pub use stage::{HOOK_SECRET, Stage, TOKEN_SECRET, answer, as_user, ok, preamble, token, token_of};
+pub use stage::{
+    HOOK_SECRET, Stage, TOKEN_SECRET, answer, as_user, echo, ok, preamble, token, token_of,
+};
 pub use wire::{Client, Connection, End, Message};
 
 /// The longest wait for anything that should happen at once. Generous, since

@@ -157,3 +157,10 @@ pub fn answer(status: u16, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}")
         .into_bytes()
 }
+
+/// An app that says which target it was asked for: an answer to another request is seen.
+pub fn echo(request: &Message) -> Vec<u8> {
+    let target = request.target();
+    let length = target.len();
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{target}").into_bytes()
+}

@@ -240,6 +240,13 @@ impl Connection {
         }
     }
 
+    /// Ends the connection by a reset, or as one that is simply closed.
+    pub fn hang_up(self, reset: bool) {
+        if reset {
+            self.reset();
+        }
+    }
+
     /// Sends a request without a body and reads the answer to its end.
     pub async fn get(&mut self, target: &str) -> Message {
         self.send(format!(

@@ -5,20 +5,9 @@
 mod attacks;
 mod responses;
 
-use crate::harness::{App, Client, End, Message, Outrigger, show, within};
+use crate::harness::{App, Client, End, Message, Outrigger, echo, show, within};
 
 use attacks::{Attack, Outcome};
-
-/// The app says which target it was asked for, so that an answer to the wrong
-/// request is seen.
-fn echo(request: &Message) -> Vec<u8> {
-    let target = request.target();
-    format!(
-        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{target}",
-        target.len()
-    )
-    .into()
-}
 
 #[tokio::test]
 async fn attacks_never_reach_the_app_as_a_second_request() {
