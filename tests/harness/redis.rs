@@ -46,6 +46,18 @@ impl Redis {
         redis
     }
 
+    /// Starts a master, and a replica that follows it.
+    pub async fn start_replicated() -> (Self, Self) {
+        let master = Self::start_with(&["--repl-diskless-sync-delay", "0"]).await;
+        let port = master.port().to_string();
+        let replica = Self::start_with(&["--replicaof", "127.0.0.1", &port]).await;
+        until("the replica to follow", async || {
+            replica.cli(&["ROLE"]).await.contains("connected")
+        })
+        .await;
+        (master, replica)
+    }
+
     /// `redis://127.0.0.1:port`
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)

@@ -9,13 +9,7 @@ use crate::harness::{
 
 #[tokio::test]
 async fn after_a_failover_the_new_master_is_joined() {
-    let master = Redis::start_with(&["--repl-diskless-sync-delay", "0"]).await;
-    let port = master.port().to_string();
-    let replica = Redis::start_with(&["--replicaof", "127.0.0.1", &port]).await;
-    until("the replica to follow", async || {
-        replica.cli(&["ROLE"]).await.contains("connected")
-    })
-    .await;
+    let (master, replica) = Redis::start_replicated().await;
     let sentinel = Sentinel::of(&master).await;
     let app = App::answering(|_| ok("{}")).await;
     let config = format!(

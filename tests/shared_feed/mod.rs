@@ -17,6 +17,8 @@ use crate::harness::{
 const ENDPOINT: &str = "[[endpoint]]\nname = \"chat\"\npath = \"/ws/{room}\"\nanonymous = true\n\
     topics = [\"{room}\"]\nframes = { said = \"{data.n}\" }\n";
 
+const EPOCHS: &str = "outrigger_feed_epoch_changes_total";
+
 /// An app and a Redis, for any number of nodes.
 struct Fleet {
     app: App,
@@ -110,6 +112,13 @@ impl Node {
 
 fn said(room: &str, n: u64) -> Value {
     json!({"id": format!("{room}-{n}"), "type": "said", "topics": [room], "data": {"n": n}})
+}
+
+/// No history was lost on any of them.
+async fn kept_their_epoch(nodes: &[Node]) {
+    for node in nodes {
+        assert!(node.0.metric(EPOCHS).await.abs() < 0.5);
+    }
 }
 
 /// The next frames are these numbers.
