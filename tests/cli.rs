@@ -5,19 +5,12 @@ use std::process::Stdio;
 use serde_json::json;
 use tokio::{io::AsyncWriteExt, process::Command};
 
-use crate::harness::{App, Outrigger, Socket, jwt, within};
+use crate::harness::{App, Done, Outrigger, Socket, jwt, within};
 
 const FOLDER: &str = "tests/fixtures/cli";
 /// As in the fixtures' config.
 const JWT_SECRET: &str = "a development secret of some length";
 const HOOK_SECRET: &str = "another development secret of some length";
-
-/// What a command came to.
-struct Done {
-    code: i32,
-    out: String,
-    err: String,
-}
 
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
@@ -41,14 +34,8 @@ async fn done(mut command: Command, input: &str) -> Done {
     // Who does not read its input may be gone already.
     drop(stdin.write_all(input.as_bytes()).await);
     drop(stdin);
-    let output = within("the end of a command", child.wait_with_output())
-        .await
-        .unwrap();
-    Done {
-        code: output.status.code().unwrap(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
+    let output = within("the end of a command", child.wait_with_output()).await;
+    output.unwrap().into()
 }
 
 /// What went to standard output, of a command that succeeds.

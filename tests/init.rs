@@ -6,13 +6,7 @@ use std::{fs, path::Path, process::Stdio};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::harness::within;
-
-struct Done {
-    code: i32,
-    out: String,
-    err: String,
-}
+use crate::harness::{Done, within};
 
 async fn outrigger(folder: &Path, args: &[&str]) -> Done {
     let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
@@ -28,14 +22,8 @@ async fn outrigger(folder: &Path, args: &[&str]) -> Done {
     ] {
         command.env(name, "a secret of the tests that is long enough");
     }
-    let output = within("the end of a command", command.output())
-        .await
-        .unwrap();
-    Done {
-        code: output.status.code().unwrap(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
+    let output = within("the end of a command", command.output()).await;
+    output.unwrap().into()
 }
 
 fn absolute(path: &str) -> String {

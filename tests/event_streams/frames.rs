@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::{endpoint, open};
-use crate::harness::{App, Client, Events, HOOK_SECRET, Stage, as_user, ok, post_text};
+use crate::{
+    harness::{App, Client, Events, HOOK_SECRET, Stage, as_user, ok, post_text},
+    sessions::slow::burst,
+};
 
 /// Events of 60 kB, more than a connection holds on its way.
 const BURST: u64 = 120;
@@ -139,18 +142,4 @@ async fn a_client_that_goes_away_is_noticed() {
         .await;
     let closed = "outrigger_sessions_closed_total{reason=\"client_gone\"}";
     stage.outrigger.metric_becomes(closed, 1.0).await;
-}
-
-/// Posts events with large payloads, a few at a time, and waits until a reader that
-/// keeps up has them.
-async fn burst(stage: &Stage, reader: &mut crate::harness::Socket, count: u64) {
-    let filling = "x".repeat(60_000);
-    for first in (0..count).step_by(10) {
-        let event = |n| json!({"type": "news", "topics": ["news"], "data": {"n": {"at": n, "filling": filling}}});
-        let events: Vec<_> = (first..first + 10).map(event).collect();
-        stage.publish(&json!({ "events": events })).await;
-        for n in first..first + 10 {
-            assert_eq!(reader.json().await["n"]["at"], n);
-        }
-    }
 }

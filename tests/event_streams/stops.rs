@@ -23,13 +23,8 @@ async fn a_stop_sends_streams_home() {
 async fn a_stream_follows_its_endpoint_through_a_reload() {
     let stage = Stage::new(&endpoint("")).await;
     let mut stream = open(&stage, 1, &[]).await;
-    stage
-        .outrigger
-        .rewrite(&stage.config(&endpoint("").replace("{data.n}", "new {data.n}")));
-    stage
-        .outrigger
-        .metric_becomes("outrigger_config_generation", 2.0)
-        .await;
+    let changed = endpoint("").replace("{data.n}", "new {data.n}");
+    stage.reload(&changed).await;
     stage.tell("news", "news", &json!({"n": 1})).await;
     assert_eq!(stream.json().await["n"], "new 1");
     stage.outrigger.rewrite(&stage.config(&format!(

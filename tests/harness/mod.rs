@@ -15,6 +15,7 @@
 mod app;
 pub mod apps;
 mod asked;
+mod command;
 mod events;
 mod log;
 mod outrigger;
@@ -29,6 +30,7 @@ use std::{future::Future, time::Duration};
 
 pub use app::{App, Responder};
 pub use asked::{asked, asked_with};
+pub use command::Done;
 pub use events::{Events, Said, ask_events};
 pub use log::Log;
 pub use outrigger::Outrigger;

@@ -87,6 +87,14 @@ impl Stage {
             .await
     }
 
+    /// Puts other endpoints in the file, and waits until they are in force.
+    pub async fn reload(&self, endpoints: &str) {
+        let generation = "outrigger_config_generation";
+        let next = self.outrigger.metric(generation).await + 1.0;
+        self.outrigger.rewrite(&self.config(endpoints));
+        self.outrigger.metric_becomes(generation, next).await;
+    }
+
     /// Posts one event; it is in the feed when this returns.
     ///
     /// # Panics

@@ -281,11 +281,7 @@ async fn a_reload_keeps_what_clients_have_chosen() {
     ask(&mut anna, json!({"action": "subscribe", "id": 7})).await;
     ask(&mut anna, json!({"action": "own"})).await;
     let changed = CHATS.replace("{ n = \"{data.n}\" }", "{ m = \"{data.n}\" }");
-    stage.outrigger.rewrite(&stage.config(&changed));
-    stage
-        .outrigger
-        .metric_becomes("outrigger_config_generation", 2.0)
-        .await;
+    stage.reload(&changed).await;
     stage
         .publish(&json!({"events": [chat("user_1", 1), chat("chat_7", 2)]}))
         .await;

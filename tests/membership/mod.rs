@@ -154,11 +154,7 @@ async fn a_reload_keeps_what_was_joined_and_what_was_left() {
     let leave = order("leave", &[1], &json!({"topics": ["user_1"]}));
     stage.publish(&json!({"events": [join, leave]})).await;
     let changed = INBOX.replace("{ n = \"{data.n}\" }", "{ m = \"{data.n}\" }");
-    stage.outrigger.rewrite(&stage.config(&changed));
-    stage
-        .outrigger
-        .metric_becomes("outrigger_config_generation", 2.0)
-        .await;
+    stage.reload(&changed).await;
     stage
         .publish(&json!({"events": [chat("user_1", 1), chat("chat_5", 2)]}))
         .await;

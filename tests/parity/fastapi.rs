@@ -89,6 +89,13 @@ const PATHS: [&str; 5] = [
     "/ws/notifications",
     "/ws/feed",
 ];
+/// Those that answer what a client says.
+const HEARING: [&str; 4] = [
+    "/ws/messages/1",
+    "/ws/inbox/",
+    "/ws/connections",
+    "/ws/feed",
+];
 
 fn claims() -> Value {
     json!({ "type": "access", "user_id": 1, "exp": in_seconds(3600) })
@@ -206,12 +213,7 @@ fn a_path_with_a_slash_too_many_is_unknown_to_starlette(stage: &Stage) {
 }
 
 fn a_ping_is_answered_as_the_app_spells_it(stage: &Stage) {
-    for path in [
-        "/ws/messages/1",
-        "/ws/inbox/",
-        "/ws/connections",
-        "/ws/feed",
-    ] {
+    for path in HEARING {
         let mut tab = stage.open("jose", path);
         tab.says(PING);
         tab.says(r#"{"type":"ping","n":1}"#);
@@ -220,12 +222,7 @@ fn a_ping_is_answered_as_the_app_spells_it(stage: &Stage) {
 }
 
 fn what_is_not_json_is_answered(stage: &Stage) {
-    for path in [
-        "/ws/messages/1",
-        "/ws/inbox/",
-        "/ws/connections",
-        "/ws/feed",
-    ] {
+    for path in HEARING {
         let mut tab = stage.open("jose", path);
         for text in ["{", "", "not json", "{'a': 1}", "[1,]"] {
             tab.says(text);
@@ -235,12 +232,7 @@ fn what_is_not_json_is_answered(stage: &Stage) {
 }
 
 fn what_is_no_action_is_not_answered(stage: &Stage) {
-    for path in [
-        "/ws/messages/1",
-        "/ws/inbox/",
-        "/ws/connections",
-        "/ws/feed",
-    ] {
+    for path in HEARING {
         let mut tab = stage.open("jose", path);
         let unknown = r#"{"type": "nothing we know"}"#;
         for text in [

@@ -41,6 +41,17 @@ async fn generation(outrigger: &Outrigger, wanted: u64) {
     .await;
 }
 
+/// The file was refused for this reason, and the table of before is in force.
+async fn keeps_its_table(outrigger: &Outrigger, reason: &str) {
+    outrigger
+        .metric_becomes("outrigger_config_stale", 1.0)
+        .await;
+    let said = routes(outrigger).await;
+    let refused = said["refused"].as_str().unwrap();
+    assert!(refused.contains(reason), "{said}");
+    assert_eq!(said["endpoints"].as_array().unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn a_removed_endpoint_sends_its_sessions_home_spread_over_time() {
     let stage = stage(&format!("{NEWS}{CHAT}")).await;
@@ -127,16 +138,7 @@ async fn sighup_reads_the_file_again_and_survives_its_absence() {
     let aside = path.with_extension("aside");
     std::fs::rename(&path, &aside).unwrap();
     stage.outrigger.signal("HUP").await;
-    stage
-        .outrigger
-        .metric_becomes("outrigger_config_stale", 1.0)
-        .await;
-    let said = routes(&stage.outrigger).await;
-    assert!(
-        said["refused"].as_str().unwrap().contains("cannot be read"),
-        "{said}"
-    );
-    assert_eq!(said["endpoints"].as_array().unwrap().len(), 1);
+    keeps_its_table(&stage.outrigger, "cannot be read").await;
     std::fs::rename(&aside, &path).unwrap();
     stage
         .outrigger
@@ -149,16 +151,7 @@ async fn an_emptied_file_is_a_mishap_and_not_a_plain_proxy() {
     let stage = stage(NEWS).await;
     let mut socket = stage.open("/ws/news", 1).await;
     std::fs::write(stage.outrigger.config_path(), "").unwrap();
-    stage
-        .outrigger
-        .metric_becomes("outrigger_config_stale", 1.0)
-        .await;
-    let said = routes(&stage.outrigger).await;
-    assert!(
-        said["refused"].as_str().unwrap().contains("empty"),
-        "{said}"
-    );
-    assert_eq!(said["endpoints"].as_array().unwrap().len(), 1);
+    keeps_its_table(&stage.outrigger, "empty").await;
     stage.tell("news", "news", &json!({"n": 1})).await;
     assert_eq!(socket.json().await["n"], 1);
 }

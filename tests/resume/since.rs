@@ -151,11 +151,7 @@ async fn what_was_missed_is_written_by_the_rules_of_now() {
     let since = client.cut();
     stage.tell_many("news", "news", 2..4).await;
     let now = endpoint("").replace("type = \"news\"", "kind = \"now\"");
-    stage.outrigger.rewrite(&stage.config(&now));
-    stage
-        .outrigger
-        .metric_becomes("outrigger_config_generation", 2.0)
-        .await;
+    stage.reload(&now).await;
     stage.tell_many("news", "news", 4..6).await;
     let target = format!("{}&since={since}", as_user("/ws/news", 1));
     let mut client = Socket::open_with(stage.outrigger.addr(), &target, &[MODERN]).await;

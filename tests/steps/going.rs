@@ -124,9 +124,7 @@ async fn a_reload_changes_what_is_done_for_those_who_are_here() {
     let stage = Stage::with(app().await, "", &endpoint(LEAVES)).await;
     let socket = stage.open("/ws/chat", 1).await;
     let changed = endpoint(&LEAVES.replace("/left/", "/gone/"));
-    stage.outrigger.rewrite(&stage.config(&changed));
-    let generation = "outrigger_config_generation";
-    stage.outrigger.metric_becomes(generation, 2.0).await;
+    stage.reload(&changed).await;
     socket.close().await;
     calls(&stage, &["/gone/1"]).await;
 }

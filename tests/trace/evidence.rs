@@ -207,11 +207,7 @@ async fn a_changed_config_is_told_of() {
     publish(&stage, "before", &json!({})).await;
     assert_eq!(trace(&stage, "before").await["rules_changed_since"], false);
     let changed = endpoints("").replace("other = 1", "news = 2");
-    stage.outrigger.rewrite(&stage.config(&changed));
-    stage
-        .outrigger
-        .metric_becomes("outrigger_config_generation", 2.0)
-        .await;
+    stage.reload(&changed).await;
     assert_eq!(trace(&stage, "before").await["rules_changed_since"], true);
     publish(&stage, "after", &json!({})).await;
     assert_eq!(trace(&stage, "after").await["rules_changed_since"], false);
