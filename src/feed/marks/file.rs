@@ -67,6 +67,8 @@ struct Kept<'a> {
     window: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     doubted: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    undecided: bool,
 }
 
 impl File {
@@ -163,6 +165,7 @@ impl Lines {
                 at: mark.at.to_string(),
                 window: u64::try_from(mark.window.as_millis()).unwrap_or(u64::MAX),
                 doubted: mark.doubted,
+                undecided: mark.undecided,
             }),
         };
         // Texts and numbers: nothing can fail.
@@ -201,6 +204,7 @@ fn parse(line: &str) -> Option<(SessionName, Option<Mark>)> {
         at: kept.at.parse().ok()?,
         window: Duration::from_millis(kept.window),
         doubted: kept.doubted,
+        undecided: kept.undecided,
     };
     Some((session, Some(mark)))
 }

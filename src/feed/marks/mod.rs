@@ -42,6 +42,8 @@ pub struct Mark {
     pub window: Duration,
     /// Somebody has come who may be its client, and it has not answered since.
     pub doubted: bool,
+    /// It does not know yet where it begins: those are asked who may be its client.
+    pub undecided: bool,
 }
 
 /// The marks of all sessions of this process, and of those that it found.

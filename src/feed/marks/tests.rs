@@ -14,6 +14,7 @@ fn mark(n: u64) -> Mark {
         },
         window: Duration::from_secs(60),
         doubted: false,
+        undecided: false,
     }
 }
 

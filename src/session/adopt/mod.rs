@@ -23,7 +23,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::{
     event::{Offset, Position, SessionName, UserId},
-    feed::Feed,
+    feed::{Feed, Mark},
     frame::Client,
     hub::{Hub, Outbox},
     metrics::{Because, Metrics},
@@ -105,8 +105,12 @@ pub(super) struct Newcomer<'a> {
 impl Adoptions {
     pub(super) fn new(hub: Arc<Hub>, feed: Arc<Feed>, metrics: Arc<Metrics>) -> Arc<Self> {
         let mut families = Families::default();
-        for name in families.orphans.restore(feed.marks().take_found()) {
-            feed.marks().remove(name);
+        let marks = feed.marks();
+        for (name, now) in families.orphans.restore(marks.take_found()) {
+            match now {
+                Some(at) => marks.move_to(name, at),
+                None => marks.remove(name),
+            }
         }
         let adoptions = Self {
             families: Mutex::new(families),
@@ -152,7 +156,11 @@ impl Adoptions {
         let begins = match question.asked.is_empty() {
             true => Begins::There(self.pick(&mut families, &question)),
             false => {
-                self.mark(&standing, (standing.head, window));
+                let at = self.position(standing.head);
+                self.feed.marks().put(standing.name, || Mark {
+                    undecided: true,
+                    ..standing.mark(at, window)
+                });
                 Begins::Asked(question)
             }
         };

@@ -113,28 +113,43 @@ impl Orphans {
     }
 
     /// Sessions of an earlier process: their clients have the whole window from now on.
-    /// Gives those for which there is no room.
-    pub(super) fn restore(&mut self, found: Vec<(SessionName, Mark)>) -> Vec<SessionName> {
-        let (now, mut dropped) = (Instant::now(), Vec::new());
-        for (name, mark) in found {
-            let key = Key {
-                endpoint: mark.endpoint,
-                params: mark.params,
-                user: mark.user,
-            };
-            let left = Left {
-                name,
-                at: mark.at,
-                past: Past::default(),
-                doubt: match mark.doubted {
-                    true => Doubt::Raised,
-                    false => Doubt::None,
-                },
-            };
-            let gone = self.add(&key, left, now + mark.window.min(LONGEST));
-            dropped.extend(gone.map(|(_, name)| name));
+    /// Gives those that are elsewhere now, or nowhere.
+    pub(super) fn restore(
+        &mut self,
+        found: Vec<(SessionName, Mark)>,
+    ) -> Vec<(SessionName, Option<Position>)> {
+        let is_undecided = |(_, mark): &(_, Mark)| mark.undecided;
+        let (undecided, decided): (Vec<_>, Vec<_>) = found.into_iter().partition(is_undecided);
+        let mut changed = Vec::new();
+        for (name, mark) in decided.into_iter().chain(undecided) {
+            let window = mark.window.min(LONGEST);
+            let is_undecided = mark.undecided;
+            let (key, mut left) = found_as(name, mark);
+            if is_undecided {
+                let gone = self.settle(&key, &mut left);
+                changed.extend(gone.into_iter().map(|name| (name, None)));
+                changed.push((name, Some(left.at)));
+            }
+            let gone = self.add(&key, left, Instant::now() + window);
+            changed.extend(gone.map(|(_, name)| (name, None)));
         }
-        dropped
+        changed
+    }
+
+    /// Takes the place that a session would have taken whose process ended before it knew.
+    /// Says whose places are gone by that.
+    fn settle(&mut self, key: &Key, newcomer: &mut Left) -> Vec<SessionName> {
+        let orphans = self.of(key).iter().enumerate();
+        let orphans = orphans.map(|(index, (_, left))| (left.at, left.doubt, index));
+        let lowest = orphans.clone().map(|(at, ..)| at);
+        let lowest = lowest.chain([newcomer.at]).min_by_key(|at| at.offset);
+        newcomer.at = lowest.unwrap_or(newcomer.at);
+        let sure = orphans.filter(|(_, doubt, _)| *doubt == Doubt::None);
+        let highest = sure.max_by_key(|(at, ..)| at.offset);
+        let used_up = highest.and_then(|(.., index)| self.take(key, index));
+        let mut gone = self.pass(key);
+        gone.extend(used_up);
+        gone
     }
 
     /// Those of a key.
@@ -198,6 +213,25 @@ impl Orphans {
         }
         Some((key, left.name))
     }
+}
+
+/// What a session of an earlier process has left.
+fn found_as(name: SessionName, mark: Mark) -> (Key, Left) {
+    let key = Key {
+        endpoint: mark.endpoint,
+        params: mark.params,
+        user: mark.user,
+    };
+    let left = Left {
+        name,
+        at: mark.at,
+        past: Past::default(),
+        doubt: match mark.doubted {
+            true => Doubt::Raised,
+            false => Doubt::None,
+        },
+    };
+    (key, left)
 }
 
 #[cfg(test)]

@@ -136,6 +136,7 @@ impl Standing {
             at,
             window,
             doubted: !self.lock().claims.is_empty(),
+            undecided: false,
         }
     }
 
