@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{MODERN, Modern, endpoint};
-use crate::harness::{App, Socket, Stage, as_user, ok};
+use crate::harness::{App, Socket, Stage, as_user, ok, until};
 
 async fn resumes(stage: &Stage, reason: &str) -> f64 {
     let name = format!("outrigger_resumes_total{{endpoint=\"news\",reason=\"{reason}\"}}");
@@ -31,9 +31,10 @@ async fn who_comes_back_gets_what_it_missed_once_and_in_order() {
     let since = client.cut();
     let mut client = Modern::at(&stage, 1, &since).await;
     assert_eq!(client.message().await, welcome);
+    let at_head = async || resumes(&stage, "at_head").await == 1.0;
+    until("the client to be at the head", at_head).await;
     stage.tell_many("news", "news", 303..304).await;
     client.hears(303..304).await;
-    assert_eq!(resumes(&stage, "at_head").await, 1.0);
 }
 
 #[tokio::test]
