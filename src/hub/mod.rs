@@ -80,6 +80,7 @@ impl Hub {
 
     /// Unsubscribes a session.
     pub fn leave(&self, subscriber: &Subscriber) {
+        subscriber.outbox.leave();
         let mut joined = subscriber.outbox.joined();
         joined.current = Weak::new();
         let topics = subscriber.topics.iter().chain(joined.members());

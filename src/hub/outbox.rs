@@ -363,6 +363,11 @@ impl Outbox {
         self.lock().newest <= place
     }
 
+    /// Nothing is offered to the session from now on, whatever is for it.
+    pub(super) fn leave(&self) {
+        self.lock().newest = Offset(u64::MAX, u64::MAX);
+    }
+
     /// The app named these topics at connect: they are heard from an earlier place on.
     pub fn backdate(&self, topics: &[Topic], place: Offset) {
         self.joined().backdate(topics, place);
