@@ -30,17 +30,12 @@ const TICK: Duration = Duration::from_millis(20);
 const PAYLOAD: usize = 1000;
 /// What one client may have waiting.
 const OUTBOX: usize = 64 << 10;
-/// What the feed may hold: all that comes in the longest run, so that nobody falls out
-/// of it.
-const FEED: usize = 16 << 20;
-const EVENTS: usize = 3500;
-/// Seconds.
-const LONGEST: u64 = 60;
+/// What the feed may hold.
+const FEED: usize = 8 << 20;
 
 #[tokio::test]
 async fn clients_that_never_read_cost_little_and_slow_nobody_down() {
     let seconds = std::env::var("DURATION").map_or(2, |text| text.parse().unwrap());
-    assert!(seconds <= LONGEST, "DURATION is at most {LONGEST}");
     let outrigger = Outrigger::start(&config()).await;
     let mut stage = Stage::with_readers(&outrigger).await;
     stage.fan_out(Duration::from_secs(1)).await;
@@ -84,7 +79,7 @@ fn config() -> String {
     format!(
         "[app]\naddress = \"http://127.0.0.1:9\"\n[auth]\ntoken = [\"query:token\"]\n\
          [auth.jwt]\nalgorithms = [\"HS256\"]\nsecret = \"{TOKEN_SECRET}\"\nuser_claim = \"user_id\"\n\
-         [source.webhook]\nsecret = \"{HOOK_SECRET}\"\n[feed.memory]\nmax_bytes = {FEED}\nmax_events = {EVENTS}\n\
+         [source.webhook]\nsecret = \"{HOOK_SECRET}\"\n[feed.memory]\nmax_bytes = {FEED}\n\
          [[endpoint]]\nname = \"news\"\npath = \"/ws/news\"\ntopics = [\"news\"]\n\
          frames = {{ news = {{ filling = \"{{data.filling}}\", n = \"{{data.n}}\" }} }}\n\
          [endpoint.limits]\noutbox_bytes = {OUTBOX}\nwrite_timeout = \"10m\"\n"

@@ -11,8 +11,9 @@ mod follow;
 mod rest;
 mod stand;
 mod subscription;
+mod turn;
 
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::SystemTime};
+use std::{pin::pin, sync::Arc, time::SystemTime};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio::time::{Duration, Instant, sleep_until, timeout};
@@ -43,6 +44,8 @@ use crate::{
 };
 
 pub(super) use subscription::Subscription;
+
+use turn::{Turn, turn};
 
 /// Pings and pongs a second: each ping costs an answer, and none needs so many.
 const MAX_CONTROL: u32 = 50;
@@ -144,14 +147,6 @@ struct Live {
     beats: Beats,
     bucket: Bucket,
     control: Bucket,
-}
-
-/// What happens on a socket.
-enum Turn {
-    /// A message came, a fault, or the end.
-    Read(Option<Result<Message, Error>>),
-    /// Everything is written, or cannot be.
-    Written(Result<(), Error>),
 }
 
 impl Live {
@@ -396,18 +391,4 @@ impl Live {
             endpoint: Shared(self.subscription.subscriber.endpoint.name.clone()),
         }
     }
-}
-
-/// Waits for what happens next on a socket.
-async fn turn(socket: &mut Socket, outgoing: &mut Outgoing, reading: bool) -> Turn {
-    poll_fn(|cx| {
-        if reading && let Poll::Ready(message) = socket.poll_next(cx) {
-            return Poll::Ready(Turn::Read(message));
-        }
-        if outgoing.is_empty() {
-            return Poll::Pending;
-        }
-        outgoing.poll_write(socket, cx).map(Turn::Written)
-    })
-    .await
 }
