@@ -58,7 +58,7 @@ async fn storm_over(count: usize) {
     let outcome = crowd.come_home(&sky).await;
     println!("{happened:?}");
     let what = format!("storm over {count} nodes on one Redis");
-    outcome.judge(&what, size, posted, count);
+    outcome.judge(&what, size, posted);
 }
 
 /// What befell the nodes.

@@ -18,8 +18,9 @@ use crate::{
     harness::{App, Stage, as_user, until},
 };
 
-/// A page that keeps what it hears.
-const PAGE: &str = "<!doctype html><script>\
+/// A page that keeps what it hears. It has an icon: no other connection than that of its
+/// events is opened later, on which a browser could ask again unseen.
+const PAGE: &str = "<!doctype html><link rel=icon href=data:,><script>\
     window.heard = []; window.opened = 0;\
     const events = new EventSource(URL);\
     events.onopen = () => { window.opened += 1; };\

@@ -107,19 +107,30 @@ local function take()
   return lowest
 end
 
+-- Who begins in nobody's place may be the client of one who is here.
+local function counts_as_comer(name)
+  if #here > 0 then
+    redis.call('HSET', key, '~' .. name, string.format('%.0f', now + window + SPARE))
+  end
+end
+
 local decided = not first or #here == 0
 local lowest = nil
 if decided then
   -- What those would have done by now whose node has ended before.
   for _, one in ipairs(undecided) do
-    local it = take() or one
+    local it = take()
+    if not it then
+      counts_as_comer(one.name)
+      it = one
+    end
     one.at, one.ms, one.seq = it.at, it.ms, it.seq
     redis.call('HSET', key, one.name, one.text(one.at))
     places[#places + 1] = one
   end
   lowest = take()
-  if not lowest and #here > 0 then
-    redis.call('HSET', key, '~' .. me, string.format('%.0f', now + window + SPARE))
+  if not lowest then
+    counts_as_comer(me)
   end
 end
 if first or own then

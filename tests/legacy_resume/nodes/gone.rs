@@ -59,3 +59,24 @@ async fn who_waited_for_a_silent_one_when_its_node_was_killed_leaves_one_place()
     let mut fourth = open_at(&fleet.a).await;
     hears(&mut fourth, [2]).await;
 }
+
+#[tokio::test]
+async fn who_waited_at_a_killed_node_for_one_that_had_all_stands_in_its_place() {
+    let mut fleet = Fleet::new(&eager("heartbeat = \"300s\"")).await;
+    let silent = open_at(&fleet.a).await;
+    fleet.a.signal("STOP").await;
+    let _waiting = open_at(&fleet.b).await;
+    let waits = async || fleet.places().await.contains(" -1 ");
+    until("it to wait", waits).await;
+    kill(&mut fleet.b).await;
+    fleet.a.signal("CONT").await;
+    let mut third = open_at(&fleet.a).await;
+    fleet.tell_by(&fleet.a, 1).await;
+    hears(&mut third, [1]).await;
+    proven_at(&fleet.a, &mut third).await;
+    dies_at(&fleet.a, silent).await;
+    dies_at(&fleet.a, third).await;
+    fleet.tell_by(&fleet.a, 2).await;
+    let mut fourth = open_at(&fleet.a).await;
+    hears(&mut fourth, [2]).await;
+}
