@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio::time::Duration;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::{CloseReason, scattered};
+use super::scattered;
 use crate::{
     event::SessionId,
     reply::{Body, Gone, Writer, pipe},
@@ -107,14 +107,13 @@ impl EventStream {
         match message {
             Message::Text(text) => self.0.write(text.as_bytes()),
             Message::Ping(_) => self.0.write(b":\n\n"),
-            // A stream has its own end, and no other messages are sent.
-            Message::Binary(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
+            Message::Close(Some(frame)) => {
+                let end = close(frame.code.into(), &frame.reason);
+                self.0.write(end.as_bytes());
+            }
+            // No other messages are sent.
+            Message::Binary(_) | Message::Pong(_) | Message::Close(None) | Message::Frame(_) => {}
         }
-    }
-
-    /// Says why the stream ends.
-    pub(super) fn close(&self, reason: &CloseReason) {
-        self.0.write(close(reason.code(), reason.text()).as_bytes());
     }
 }
 

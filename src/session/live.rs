@@ -8,6 +8,7 @@ mod begin;
 mod catch_up;
 mod ended;
 mod follow;
+mod goodbye;
 mod rest;
 mod stand;
 mod subscription;
@@ -34,7 +35,7 @@ use super::{
     registry::Place,
     resume::{Begin, How},
     scattered,
-    socket::{self, Line, Socket},
+    socket::{Line, Socket},
 };
 use crate::{
     event::{Offset, Topic},
@@ -43,6 +44,7 @@ use crate::{
     wire::Peer,
 };
 
+pub(super) use goodbye::say_goodbye;
 pub(super) use subscription::Subscription;
 
 use turn::{Turn, turn};
@@ -206,15 +208,14 @@ impl Live {
     async fn end(mut self, mut socket: Socket, reason: &CloseReason) {
         self.count_written();
         self.prepare_to_leave(&mut socket, reason).await;
-        let mut last = Outgoing::new(Offset::ZERO);
-        if reason.takes_along() {
-            self.take_along(&mut socket).await;
+        let mut left = 0;
+        match reason.takes_along() {
+            true => self.take_along(&mut socket).await,
+            false => left += self.outgoing.let_go(),
         }
         let leaving = self.leave_stand();
-        if reason.takes_along() {
-            std::mem::swap(&mut last, &mut self.outgoing);
-        }
-        let left = self.outgoing.len() + self.subscription.subscriber.outbox.len();
+        let mut last = std::mem::replace(&mut self.outgoing, Outgoing::new(Offset::ZERO));
+        left += self.subscription.subscriber.outbox.len();
         if left > 0 {
             debug!(left, "Frames were not written before the session ended");
         }
@@ -241,9 +242,14 @@ impl Live {
             }
         };
         let farewell = async {
-            let answered = socket::say_goodbye(socket, &mut last, reason).await;
-            if let Some(leaving) = leaving {
-                leaving.heard(&last, answered);
+            let confirm = |confirmed, number| {
+                if let Some(leaving) = &leaving {
+                    leaving.confirm(confirmed, number);
+                }
+            };
+            if say_goodbye(socket, &mut last, reason, confirm).await {
+                // Before the close frame it has read all that was given.
+                confirm(last.given(), 0);
             }
         };
         tokio::join!(farewell, leave);

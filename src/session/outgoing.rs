@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use tokio::time::{Duration, Instant};
-use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes, protocol::CloseFrame};
 
 use super::socket::Socket;
 use crate::{
@@ -90,11 +90,6 @@ impl Outgoing {
     /// Whether everything is written.
     pub(super) fn is_empty(&self) -> bool {
         self.frames.is_empty() && !self.unflushed
-    }
-
-    /// How many frames are not written.
-    pub(super) fn len(&self) -> usize {
-        self.frames.len()
     }
 
     /// Puts a text behind what is there.
@@ -177,6 +172,22 @@ impl Outgoing {
         let message = Message::Ping(payload.into());
         let entry = None;
         self.frames.push_front(Frame { message, entry });
+    }
+
+    /// Puts the word that the socket ends behind what is there.
+    pub(super) fn close(&mut self, why: CloseFrame) {
+        self.start();
+        let message = Message::Close(Some(why));
+        let entry = None;
+        self.frames.push_back(Frame { message, entry });
+    }
+
+    /// Drops what the socket does not have; what it has can still be confirmed. Says how
+    /// many frames these were.
+    pub(super) fn let_go(&mut self) -> usize {
+        self.sent = self.given();
+        (self.entries, self.replies, self.unflushed) = (0, 0, false);
+        std::mem::take(&mut self.frames).len()
     }
 
     /// The socket has something to say itself, as the answer to a ping.

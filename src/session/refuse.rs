@@ -8,10 +8,10 @@ use hyper::upgrade::OnUpgrade;
 use tracing::{debug, info};
 
 use super::{
-    CloseReason, Sessions, events, handshake,
+    CloseReason, Sessions, events, handshake, live,
     outgoing::Outgoing,
     permit::Denied,
-    socket::{self, Line, Socket},
+    socket::{Line, Socket},
     way::Way,
 };
 use crate::{
@@ -152,7 +152,7 @@ async fn turn_away(
     match Socket::open(Line::WebSocket(client), &endpoint).await {
         Ok(socket) => {
             let mut nothing = Outgoing::new(Offset::ZERO);
-            socket::say_goodbye(socket, &mut nothing, &reason).await;
+            live::say_goodbye(socket, &mut nothing, &reason, |_, _| ()).await;
         }
         Err(error) => debug!(%error, address = %peer.address, "Refused client gone"),
     }

@@ -1,5 +1,5 @@
 //! A client's socket: made of an upgraded connection with the endpoint's limits, or an
-//! event stream, which only speaks; and left with a goodbye that arrives.
+//! event stream, which only speaks.
 
 use std::{
     future::poll_fn,
@@ -7,12 +7,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures_util::{FutureExt, SinkExt, StreamExt, stream::FusedStream};
+use futures_util::{SinkExt, StreamExt, stream::FusedStream};
 use hyper::upgrade::OnUpgrade;
-use tokio::{
-    io::AsyncWriteExt,
-    time::{Duration, timeout},
-};
+use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -21,7 +18,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{CloseReason, events::EventStream, outgoing::Outgoing};
+use super::events::EventStream;
 use crate::{routes::Endpoint, upstream::Stream, wire::Wire};
 
 /// What is read at a time: zeroed at each read and kept by each idle session. A
@@ -29,11 +26,6 @@ use crate::{routes::Endpoint, upstream::Stream, wire::Wire};
 const READ: usize = 512;
 /// What several small frames are put together to before they are written.
 const WRITE: usize = 4 * 1024;
-/// How long a client may take to read the last frames and to answer the close frame.
-const GOODBYE: Duration = Duration::from_secs(5);
-
-/// Messages that are looked through for a close frame at the end.
-const MAX_UNREAD: usize = 1000;
 
 /// What a socket is made of.
 #[derive(Debug)]
@@ -110,6 +102,25 @@ impl Socket {
             Self::Events(stream) => stream.poll_flush(cx),
         }
     }
+
+    /// Whether no more can be understood of what the client says, or it is gone.
+    pub(super) fn has_ended(&self) -> bool {
+        match self {
+            Self::WebSocket(socket) => socket.is_terminated(),
+            Self::Events(_) => false,
+        }
+    }
+
+    /// Says that nothing more comes, and reads what is not understood until the client
+    /// ends, so that it does not reset the connection before the client has read why.
+    pub(super) async fn drain(&mut self) -> io::Result<()> {
+        if let Self::WebSocket(socket) = self {
+            let stream = socket.get_mut();
+            stream.shutdown().await?;
+            tokio::io::copy(stream, &mut tokio::io::sink()).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Makes a WebSocket of an upgraded connection.
@@ -130,67 +141,3 @@ async fn web_socket(client: OnUpgrade, endpoint: &Endpoint) -> io::Result<WebSoc
 
 /// Tungstenite refuses to queue more than this; a single frame of an event must fit.
 const MAX_WRITE_BUFFER: usize = 16 * 1024 * 1024;
-
-/// Sends the last frames and why it ends, and hears the pongs to what was sent. Says
-/// whether the client has answered.
-pub(super) async fn say_goodbye(
-    mut socket: Socket,
-    last: &mut Outgoing,
-    reason: &CloseReason,
-) -> bool {
-    if *reason == CloseReason::ClientGone || *reason == CloseReason::TooSlow {
-        return false;
-    }
-    let goodbye = async {
-        if *reason != CloseReason::ClientClosed {
-            last.write(&mut socket).await?;
-        }
-        match socket {
-            Socket::WebSocket(socket) => close(socket, last, reason).await,
-            Socket::Events(stream) => {
-                stream.close(reason);
-                poll_fn(|cx| stream.poll_flush(cx)).await?;
-                Ok(false)
-            }
-        }
-    };
-    // Whoever does not answer is gone; there is nobody left to tell.
-    let answered = timeout(GOODBYE, goodbye).await;
-    matches!(answered, Ok(Ok(true)))
-}
-
-/// Whether the client's close frame lies among what it has sent and nobody has read.
-pub(super) fn has_left(socket: &mut Socket) -> bool {
-    let unread = || socket.next().now_or_never().flatten()?.ok();
-    let mut unread = std::iter::repeat_with(unread).take(MAX_UNREAD);
-    unread
-        .by_ref()
-        .map_while(|message| message)
-        .any(|message| message.is_close())
-}
-
-/// Sends the close frame, and reads on until the client has answered, so that what it
-/// still sends does not reset the connection before it has read why. Says whether it has.
-async fn close(
-    mut socket: WebSocketStream<Stream>,
-    last: &mut Outgoing,
-    reason: &CloseReason,
-) -> Result<bool, Error> {
-    if *reason != CloseReason::ClientClosed {
-        socket.close(Some(reason.frame())).await?;
-    }
-    if socket.is_terminated() {
-        // After a fault tungstenite reads no more.
-        let stream = socket.get_mut();
-        stream.shutdown().await?;
-        tokio::io::copy(stream, &mut tokio::io::sink()).await?;
-    }
-    let mut answered = false;
-    while let Some(Ok(message)) = socket.next().await {
-        answered |= message.is_close();
-        if let Message::Pong(payload) = message {
-            last.confirm(&payload);
-        }
-    }
-    Ok(answered)
-}

@@ -111,6 +111,59 @@ async fn a_goodbye_that_nobody_has_read_is_one() {
 }
 
 #[tokio::test]
+async fn a_pong_that_comes_during_the_goodbye_counts() {
+    let stage = Stage::new(&eager("heartbeat = \"500ms\"")).await;
+    let mut raw = stage.open("/ws/news/", 1).await.into_stream();
+    written(&stage, 1..3).await;
+    // It reads on, and answers no ping until the server has given up.
+    let mut bytes = Vec::new();
+    let goodbye = b"no answer to ping";
+    while !bytes.ends_with(goodbye) {
+        let read = tokio::io::AsyncReadExt::read_buf(&mut raw, &mut bytes).await;
+        assert!(read.unwrap() > 0, "no goodbye came: {bytes:?}");
+    }
+    pong(&mut raw, "0-2").await;
+    drop(raw);
+    orphans(&stage, 1.0).await;
+    tell(&stage, 3).await;
+    let mut again = stage.open("/ws/news/", 1).await;
+    hears(&mut again, [3]).await;
+    assert_eq!(adoptions(&stage, "adopted").await, 1.0);
+}
+
+#[tokio::test]
+async fn a_pong_that_nobody_has_read_counts() {
+    let app = crate::harness::App::start().await;
+    let call = "[[endpoint.actions]]\nwhen = {}\ncall = { path = \"/api/\" }\n";
+    let stage = Stage::with(app, "", &eager(call)).await;
+    let mut socket = stage.open("/ws/news/", 1).await;
+    for n in 0..40 {
+        socket.send(&json!({ "n": n }).to_string()).await;
+    }
+    written(&stage, 1..2).await;
+    let mut raw = socket.into_stream();
+    pong(&mut raw, "0-1").await;
+    drop(raw);
+    until("the end of the session", || async {
+        tell(&stage, 2).await;
+        stage.outrigger.metric("outrigger_sessions").await == 0.0
+    })
+    .await;
+    let mut again = stage.open("/ws/news/", 1).await;
+    hears(&mut again, [2]).await;
+}
+
+/// A client's pong, masked by zeros.
+async fn pong(raw: &mut tokio::net::TcpStream, payload: &str) {
+    let length = u8::try_from(payload.len()).unwrap();
+    let head = [0x8a, 0x80 | length, 0, 0, 0, 0];
+    let bytes = [&head[..], payload.as_bytes()].concat();
+    tokio::io::AsyncWriteExt::write_all(raw, &bytes)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn who_is_sent_home_and_answers_gets_nothing_twice() {
     let tables = "[stop]\nspread = \"0s\"\n";
     let app = crate::harness::App::answering(|_| crate::harness::ok("{}")).await;

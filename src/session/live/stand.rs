@@ -4,33 +4,33 @@
 use std::{collections::VecDeque, future::pending};
 
 use futures_util::{FutureExt, future::BoxFuture};
+use tokio_tungstenite::tungstenite::Message;
 
 use super::{
     super::{
         adopt::{Adopted, Beginning, Past, Stand},
-        outgoing::Outgoing,
-        socket::{self, Socket},
+        progress::Track,
+        socket::Socket,
     },
     CloseReason, Live,
 };
 use crate::{event::Offset, routes::Confirm};
 
+/// Messages that are looked through for pongs and a close frame at the end.
+const MAX_UNREAD: usize = 1000;
+
 /// What is left of a session that ends.
 pub(super) struct Leaving {
     stand: Stand,
-    /// What its socket has been given.
-    given: Offset,
+    track: Track,
 }
 
 impl Leaving {
-    /// The goodbye is over. Who has answered the close frame has all that was given
-    /// before; else the last pong says what has reached the client.
-    pub(super) fn heard(&self, last: &Outgoing, answered: bool) {
-        let confirmed = match answered {
-            true => self.given.max(last.given()),
-            false => last.confirmed(),
-        };
-        self.stand.confirm(confirmed, 0);
+    /// A pong came that bears this number: everything up to here has reached the client.
+    /// At once, since it may come back while the goodbye is still being said.
+    pub(super) fn confirm(&self, confirmed: Offset, number: u64) {
+        self.track.confirm(confirmed);
+        self.stand.confirm(confirmed, number);
     }
 }
 
@@ -170,17 +170,33 @@ impl Live {
         let last = self.subscription.subscriber.clone();
         let here = sessions.hub.handed_out();
         let past = Past::until(self.outgoing.older(), here, last, self.table.generation);
+        let leaves = reason.leaves_orphan() && self.stand.is_some();
+        let has_left = leaves && self.hear_rest(socket);
         if let Some(stand) = &mut self.stand {
-            if !reason.leaves_orphan() || socket::has_left(socket) {
+            if !leaves || has_left {
                 stand.rest();
             }
             stand.leave(past);
         }
     }
 
+    /// Hears the pongs among what the client has sent and nobody has read. Whether its
+    /// close frame is there, too.
+    fn hear_rest(&mut self, socket: &mut Socket) -> bool {
+        for _ in 0..MAX_UNREAD {
+            match socket.next().now_or_never().flatten() {
+                Some(Ok(Message::Close(_))) => return true,
+                Some(Ok(Message::Pong(payload))) => self.on_pong(&payload),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return false,
+            }
+        }
+        false
+    }
+
     /// Its stand, to be left once the goodbye is said.
     pub(super) fn leave_stand(&mut self) -> Option<Leaving> {
-        let (stand, given) = (self.stand.take()?, self.outgoing.given());
-        Some(Leaving { stand, given })
+        let (stand, track) = (self.stand.take()?, self.track.clone());
+        Some(Leaving { stand, track })
     }
 }
