@@ -200,7 +200,7 @@ fn of_ended(entry: &Entry, ended: &Ended) -> Trail {
         ended: Some((ended.at, ended.reason)),
         state: match decided(entry, ended) {
             Err(state) => state,
-            Ok(()) => reached(entry, &ended.progress, ended.heard.has_missed(place))
+            Ok(()) => reached(entry, &ended.track.get(), ended.heard.has_missed(place))
                 .unwrap_or_else(|| cut_off(place, ended)),
         },
     }

@@ -213,7 +213,8 @@ impl Live {
             true => self.take_along(&mut socket).await,
             false => left += self.outgoing.let_go(),
         }
-        let leaving = self.leave_stand();
+        self.count_written();
+        let (stand, track) = (self.stand.take(), self.track.clone());
         let mut last = std::mem::replace(&mut self.outgoing, Outgoing::new(Offset::ZERO));
         left += self.subscription.subscriber.outbox.len();
         if left > 0 {
@@ -242,12 +243,16 @@ impl Live {
             }
         };
         let farewell = async {
+            // At once: the client may be back while the goodbye is still being said.
             let confirm = |confirmed, number| {
-                if let Some(leaving) = &leaving {
-                    leaving.confirm(confirmed, number);
+                track.confirm(confirmed);
+                if let Some(stand) = &stand {
+                    stand.confirm(confirmed, number);
                 }
             };
-            if say_goodbye(socket, &mut last, reason, confirm).await {
+            let answered = say_goodbye(socket, &mut last, reason, confirm).await;
+            track.give(last.given());
+            if answered {
                 // Before the close frame it has read all that was given.
                 confirm(last.given(), 0);
             }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::progress::Progress;
+use super::progress::Track;
 use crate::{
     event::{Offset, SessionId, SessionName, UserId},
     hub::{Heard, Listener},
@@ -28,7 +28,7 @@ pub(super) struct Ended {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) heard: Heard,
     pub(super) opened: SystemTime,
-    pub(super) progress: Progress,
+    pub(super) track: Track,
     /// The word of the reason, and when.
     pub(super) reason: &'static str,
     pub(super) at: SystemTime,
@@ -77,13 +77,14 @@ mod tests {
     use std::mem::size_of;
 
     use super::*;
-    use crate::event::Topic;
+    use crate::{event::Topic, session::Progress};
 
     #[test]
     fn all_that_is_remembered_is_small() {
         // Two topics of 16 bytes of its own, a user, and what shared texts cost.
         let text = 2 * size_of::<usize>() + 16;
-        let one = size_of::<Ended>() + 2 * (size_of::<Topic>() + text) + text;
+        let track = 3 * size_of::<usize>() + size_of::<Progress>();
+        let one = size_of::<Ended>() + track + 2 * (size_of::<Topic>() + text) + text;
         println!(
             "an ended session takes {one} bytes, all {} KiB",
             MAX_ENDED * one / 1024

@@ -162,6 +162,11 @@ impl Listed {
         self.track.get().map(Track::get)
     }
 
+    /// The same, as it goes on.
+    pub(super) fn track(&self) -> Option<Track> {
+        self.track.get().cloned()
+    }
+
     fn labels(&self) -> OnLeg {
         OnLeg {
             endpoint: Shared(self.endpoint.clone()),

@@ -48,6 +48,18 @@ async fn without_a_pong_it_is_written_and_no_more() {
 }
 
 #[tokio::test]
+async fn what_is_given_with_the_goodbye_is_confirmed_by_the_answer() {
+    let stage = Stage::new(&endpoints("heartbeat = \"1m\"")).await;
+    let mut socket = stage.open("/ws/news", 1).await;
+    let first = json!({"id": "first", "type": "news", "topics": ["news"], "data": {"n": "first"}});
+    let leave = json!({"type": "outrigger.disconnect", "users": [1], "data": {}});
+    stage.publish(&json!({"events": [first, leave]})).await;
+    assert_eq!(socket.json().await["n"], "first");
+    socket.closed().await;
+    becomes(&stage, "first", 1, "confirmed").await;
+}
+
+#[tokio::test]
 async fn each_reason_why_it_is_not_for_a_session_has_its_word() {
     let stage = Stage::new(&endpoints("")).await;
     let mut one = stage.open("/ws/news", 1).await;

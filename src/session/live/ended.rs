@@ -9,11 +9,12 @@ use super::{
 
 impl Live {
     /// Remembers it for those who ask later what became of an event. Before it leaves
-    /// the hub: then nothing is known of its topics any more.
+    /// the hub: then nothing is known of its topics any more. How far it comes while its
+    /// goodbye is said is seen, too.
     pub(super) fn remember(&self, listed: &Listed, reason: &CloseReason) {
         let subscriber = &self.subscription.subscriber;
         let sessions = &self.subscription.sessions;
-        let Some(progress) = listed.progress() else {
+        let Some(track) = listed.track() else {
             return;
         };
         let ended = Ended {
@@ -24,7 +25,7 @@ impl Live {
             endpoint: subscriber.endpoint.clone(),
             heard: subscriber.outbox.heard(),
             opened: listed.since,
-            progress,
+            track,
             reason: reason.metric(),
             at: SystemTime::now(),
             head: sessions.hub.handed_out(),

@@ -9,7 +9,6 @@ use tokio_tungstenite::tungstenite::Message;
 use super::{
     super::{
         adopt::{Adopted, Beginning, Past, Stand},
-        progress::Track,
         socket::Socket,
     },
     CloseReason, Live,
@@ -18,21 +17,6 @@ use crate::{event::Offset, routes::Confirm};
 
 /// Messages that are looked through for pongs and a close frame at the end.
 const MAX_UNREAD: usize = 1000;
-
-/// What is left of a session that ends.
-pub(super) struct Leaving {
-    stand: Stand,
-    track: Track,
-}
-
-impl Leaving {
-    /// A pong came that bears this number: everything up to here has reached the client.
-    /// At once, since it may come back while the goodbye is still being said.
-    pub(super) fn confirm(&self, confirmed: Offset, number: u64) {
-        self.track.confirm(confirmed);
-        self.stand.confirm(confirmed, number);
-    }
-}
 
 /// Waits until it is known where the session begins; for ever, if it is.
 pub(super) async fn beginning(deciding: &mut Option<BoxFuture<'static, Beginning>>) -> Beginning {
@@ -192,11 +176,5 @@ impl Live {
             }
         }
         false
-    }
-
-    /// Its stand, to be left once the goodbye is said.
-    pub(super) fn leave_stand(&mut self) -> Option<Leaving> {
-        let (stand, track) = (self.stand.take()?, self.track.clone());
-        Some(Leaving { stand, track })
     }
 }
