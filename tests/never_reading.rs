@@ -32,6 +32,9 @@ const PAYLOAD: usize = 1000;
 const OUTBOX: usize = 64 << 10;
 /// What the feed may hold.
 const FEED: usize = 8 << 20;
+/// What the kernel may hold for one client: what it does not send yet, and what a narrow
+/// one's kernel takes, both rounded up to buffers.
+const KERNEL: usize = 192 << 10;
 
 #[tokio::test]
 async fn clients_that_never_read_cost_little_and_slow_nobody_down() {
@@ -46,7 +49,8 @@ async fn clients_that_never_read_cost_little_and_slow_nobody_down() {
     }
     let before = resident(&outrigger);
     let together = stage.fan_out(Duration::from_secs(seconds)).await;
-    let (peak, sessions) = (together.peak, outrigger.metric("outrigger_sessions").await);
+    let (peak, held) = (together.peak, held_by_the_kernel(&outrigger));
+    let sessions = outrigger.metric("outrigger_sessions").await;
     let per_client = (peak.saturating_sub(before)) as f64 / NEVER_READING as f64 / 1024.0;
     println!(
         "{NEVER_READING} clients that never read, {seconds} s of {} events of {PAYLOAD} bytes to all: \
@@ -65,6 +69,12 @@ async fn clients_that_never_read_cost_little_and_slow_nobody_down() {
         together.p99,
         ratio(together.p99, alone.p99),
     );
+    println!(
+        "  processor time of an event: {:?} -> {:?}; the kernel holds {:.1} KiB a client",
+        alone.cost,
+        together.cost,
+        held as f64 / NEVER_READING as f64 / 1024.0,
+    );
     assert_eq!(
         sessions,
         (READERS + NEVER_READING) as f64,
@@ -72,6 +82,7 @@ async fn clients_that_never_read_cost_little_and_slow_nobody_down() {
     );
     let bound = FEED + (16 << 20) + OUTBOX / 4 * usize::try_from(NEVER_READING).unwrap();
     assert!(peak - before < bound, "{before} -> {peak}");
+    assert!(held < KERNEL * usize::try_from(NEVER_READING).unwrap());
     stage.read_all().await;
 }
 
@@ -111,6 +122,33 @@ fn resident(outrigger: &Outrigger) -> usize {
         << 10
 }
 
+/// What the kernel has taken for clients of the front door and they have not, in bytes.
+fn held_by_the_kernel(outrigger: &Outrigger) -> usize {
+    let sockets = std::fs::read_to_string(format!("/proc/{}/net/tcp", outrigger.pid())).unwrap();
+    let port = format!(":{:04X}", outrigger.addr().port());
+    let held = |line: &str| {
+        let [_, local, _, _, queues, ..] = line.split_whitespace().collect::<Vec<_>>()[..] else {
+            return 0;
+        };
+        let (sending, _) = queues.split_once(':').unwrap_or_default();
+        match local.ends_with(&port) {
+            true => usize::from_str_radix(sending, 16).unwrap(),
+            false => 0,
+        }
+    };
+    sockets.lines().map(held).sum()
+}
+
+/// The processor's time that the process has had.
+fn busy(outrigger: &Outrigger) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", outrigger.pid())).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    // In user mode and in the kernel, in hundredths of a second.
+    let spent = fields.split(' ').skip(11).take(2);
+    let ticks: u64 = spent.map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    Duration::from_millis(10 * ticks)
+}
+
 /// When events were posted, and how long it took until each client had them.
 #[derive(Default)]
 struct Board {
@@ -129,6 +167,8 @@ struct FannedOut {
     events: usize,
     median: Duration,
     p99: Duration,
+    /// The processor's time for each event.
+    cost: Duration,
     peak: usize,
 }
 
@@ -156,6 +196,7 @@ impl<'a> Stage<'a> {
     async fn fan_out(&mut self, lasting: Duration) -> FannedOut {
         let (begun, mut next) = (Instant::now(), Instant::now());
         let (mut events, mut peak) = (0, 0);
+        let spent = busy(self.outrigger);
         self.board.lock().unwrap().took.clear();
         while begun.elapsed() < lasting {
             self.post(&"x".repeat(PAYLOAD)).await;
@@ -175,6 +216,7 @@ impl<'a> Stage<'a> {
             events,
             median: took[took.len() / 2],
             p99: took[took.len() * 99 / 100],
+            cost: (busy(self.outrigger) - spent) / u32::try_from(events).unwrap(),
             peak: peak.max(resident(self.outrigger)),
         }
     }

@@ -27,6 +27,9 @@ const BACKLOG: i32 = 4096;
 pub struct Door {
     /// What a client may cost.
     pub limits: Limits,
+    /// The longest time that an endpoint or the limits allow for a client that takes
+    /// nothing.
+    pub patience: Duration,
     /// TLS, if it is spoken.
     pub tls: Option<TlsAcceptor>,
 }
@@ -36,6 +39,7 @@ impl std::fmt::Debug for Door {
         let tls = self.tls.is_some();
         f.debug_struct("Door")
             .field("limits", &self.limits)
+            .field("patience", &self.patience)
             .field("tls", &tls)
             .finish()
     }

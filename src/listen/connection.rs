@@ -1,6 +1,6 @@
 //! One client connection: TLS if there is any, then HTTP/1.1 until it ends.
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc};
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -33,9 +33,13 @@ pub(super) async fn serve(accepted: Accepted, service: Arc<Service>, stop: Cance
         slot,
         door,
     } = accepted;
-    let Door { limits, tls } = door;
+    let Door {
+        limits,
+        patience,
+        tls,
+    } = door;
     let secure = tls.is_some();
-    let stream = match open(tcp, tls, &limits).await {
+    let stream = match open(tcp, tls, &limits, patience).await {
         Ok(stream) => stream,
         Err(error) => {
             service
@@ -61,8 +65,13 @@ pub(super) async fn serve(accepted: Accepted, service: Arc<Service>, stop: Cance
     converse(wire, peer, &limits, service, stop).await;
 }
 
-async fn open(tcp: TcpStream, tls: Option<TlsAcceptor>, limits: &Limits) -> io::Result<Stream> {
-    upstream::tune(&tcp, limits.write_timeout)?;
+async fn open(
+    tcp: TcpStream,
+    tls: Option<TlsAcceptor>,
+    limits: &Limits,
+    patience: Duration,
+) -> io::Result<Stream> {
+    upstream::tune(&tcp, patience)?;
     let Some(tls) = tls else {
         return Ok(Stream::Tcp(tcp));
     };

@@ -176,6 +176,7 @@ impl Sessions {
             place,
             peer: peer.clone(),
         };
+        peer.activity.begin_session();
         self.tracker.spawn(live::run(self.clone(), session));
         // What is published after the 101 must reach it, whatever brings it here.
         tokio::join!(self.hub.demand().joined(&topics), self.feed.marks().saved());

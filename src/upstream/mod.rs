@@ -10,6 +10,7 @@ mod dial;
 mod exchange;
 mod kept;
 mod pool;
+mod unsent;
 
 use std::time::Duration;
 

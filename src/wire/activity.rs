@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -47,6 +47,8 @@ pub struct Activity {
     requests: AtomicU32,
     /// The number of the first one whose bytes are improper; 0 if there is none.
     improper: AtomicU32,
+    /// A session begins, and the stream does not know yet.
+    session: AtomicBool,
     cut: Notify,
 }
 
@@ -168,6 +170,16 @@ impl Activity {
 
     pub(super) fn improper_from(&self, number: u32) {
         self.improper.store(number, Relaxed);
+    }
+
+    /// What is written from now on is for a session.
+    pub fn begin_session(&self) {
+        self.session.store(true, Relaxed);
+    }
+
+    /// Whether a session begins; says so once.
+    pub(super) fn take_session(&self) -> bool {
+        self.session.load(Relaxed) && self.session.swap(false, Relaxed)
     }
 
     /// Waits until the connection has overstayed, and tells how. What moved after

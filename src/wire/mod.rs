@@ -104,6 +104,10 @@ impl Wire {
     fn wrote(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.between = false;
         self.activity.wrote(result.is_ready());
+        if self.activity.take_session() {
+            // A session does without where that cannot be had.
+            self.stream.keep_little_unsent().ok();
+        }
         result
     }
 }

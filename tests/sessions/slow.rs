@@ -1,6 +1,9 @@
 //! Readers that do not keep up.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use super::endpoint;
 use crate::harness::{App, Client, Stage, as_user, handshake, ok};
@@ -56,6 +59,15 @@ pub(crate) async fn burst(stage: &Stage, reader: &mut crate::harness::Socket, co
     }
 }
 
+/// Posts events of 60 kB.
+async fn tell_large(stage: &Stage, count: u64) {
+    let filling = "x".repeat(60_000);
+    for n in 0..count {
+        let n = json!({"n": {"at": n, "filling": filling}});
+        stage.tell("news", "news", &n).await;
+    }
+}
+
 #[tokio::test]
 async fn a_slow_reader_falls_behind_and_is_caught_up() {
     let limits = "[endpoint.limits]\noutbox_frames = 4\n";
@@ -85,6 +97,40 @@ async fn a_slow_reader_falls_behind_and_is_caught_up() {
             .await,
         0.0
     );
+}
+
+/// What it has not been given lies with us and not in the kernel, or else it would be
+/// asked for a pong to a ping that it cannot have seen yet.
+#[tokio::test]
+async fn who_has_not_come_to_the_ping_yet_is_not_closed_for_silence() {
+    let rules = "heartbeat = \"1s\"\n[endpoint.limits]\nwrite_timeout = \"10m\"\n";
+    let stage = Stage::new(&endpoint(rules)).await;
+    let mut slow = slow_reader(&stage, 1).await;
+    tell_large(&stage, 10).await;
+    sleep(Duration::from_secs(3)).await;
+    stage.tell("news", "news", &json!({"n": {"at": 10}})).await;
+    for n in 0..=10 {
+        let (first, payload) = frame(&mut slow).await;
+        assert_eq!(first, 0x81, "{}", String::from_utf8_lossy(&payload));
+        let frame: Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!(frame["n"]["at"], n);
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_does_not_read_does_not_fill_the_kernel() {
+    let target = as_user("/ws/news", 1);
+    let events = format!("GET {target} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n");
+    for request in [handshake(&target, &[]), events] {
+        let stage = Stage::new(&endpoint("")).await;
+        let mut client = Client::connect_narrow(stage.outrigger.addr()).await;
+        client.send(request).await;
+        client.read("HTTP/1.1 ".len()).await;
+        tell_large(&stage, 20).await;
+        sleep(Duration::from_millis(500)).await;
+        let sent = stage.outrigger.metric("outrigger_frames_sent_total").await;
+        assert!(sent < 10.0, "the kernel took {sent} of 20");
+    }
 }
 
 #[tokio::test]

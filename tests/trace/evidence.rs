@@ -117,10 +117,12 @@ async fn who_does_not_keep_up_is_behind() {
     let limits = "[endpoint.limits]\noutbox_frames = 4\nwrite_timeout = \"5m\"\n";
     let stage = Stage::new(&endpoints(limits)).await;
     let _slow = silent(&stage, 1, true).await;
+    publish(&stage, "first", &json!({})).await;
+    becomes(&stage, "first", 1, "written").await;
     flood(&stage).await;
     publish(&stage, "typing", &json!({"ephemeral": true})).await;
     becomes(&stage, "typing", 1, "ephemeral_while_behind").await;
-    let mut seen = Vec::new();
+    let mut seen = states(&stage, "first", 1).await;
     for n in (0..210).step_by(3) {
         let states = states(&stage, &format!("e{n}"), 1).await;
         if seen.last() != states.first() {
@@ -142,10 +144,12 @@ async fn who_was_closed_as_too_slow_is_told_from_who_left() {
     let limits = "[endpoint.limits]\noutbox_frames = 4\nwrite_timeout = \"4s\"\n";
     let stage = Stage::new(&endpoints(limits)).await;
     let _slow = silent(&stage, 1, true).await;
+    publish(&stage, "first", &json!({})).await;
+    becomes(&stage, "first", 1, "written").await;
     flood(&stage).await;
     let closed = "outrigger_sessions_closed_total{reason=\"too_slow\"}";
     stage.outrigger.metric_becomes(closed, 1.0).await;
-    assert_eq!(states(&stage, "e0", 1).await, ["written"]);
+    assert_eq!(states(&stage, "first", 1).await, ["written"]);
     let mut seen = Vec::new();
     for n in (0..210).step_by(5) {
         seen.extend(states(&stage, &format!("e{n}"), 1).await);
