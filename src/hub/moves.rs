@@ -132,14 +132,16 @@ impl Hub {
         !sessions.is_empty()
     }
 
-    /// The sessions an order is for, each once.
+    /// The sessions an order is for, each once. Who came after it is not meant, though it
+    /// may be here when the order is handed out: the app let it in knowing better.
     fn meant(&self, entry: &Entry, order: &Order) -> Vec<Arc<Subscriber>> {
         let event = &entry.event;
         let mut found: Vec<Arc<Subscriber>> = Vec::new();
         let mut note = |subscriber: &Arc<Subscriber>| {
             let endpoint = &subscriber.endpoint.name;
             let fits = order.endpoint.as_ref().is_none_or(|only| only == endpoint);
-            if fits && subscriber.hears(event) {
+            let newer = subscriber.outbox.is_newer_than(entry.position.offset);
+            if fits && !newer && subscriber.hears(event) {
                 found.push(subscriber.clone());
             }
         };

@@ -38,6 +38,8 @@ pub struct Outbox {
     ended: Notify,
     /// Lasts as long as the session, whatever subscription is in force.
     joined: Mutex<Joined>,
+    /// The head of the feed when the session subscribed.
+    subscribed: Offset,
     max_frames: usize,
     max_bytes: usize,
 }
@@ -130,9 +132,23 @@ impl Outbox {
             wake: Notify::new(),
             ended: Notify::new(),
             joined: Mutex::default(),
+            subscribed: since,
             max_frames,
             max_bytes,
         }
+    }
+
+    /// Of a session that begins before the head of the feed, which is here.
+    #[must_use]
+    pub fn subscribed_at(mut self, head: Offset) -> Self {
+        self.subscribed = head;
+        self
+    }
+
+    /// Whether what the app said at a place of the feed is older than the session. It may
+    /// be handed out later all the same.
+    pub(super) fn is_newer_than(&self, place: Offset) -> bool {
+        place <= self.subscribed
     }
 
     /// Offers a frame; never waits.

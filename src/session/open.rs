@@ -203,11 +203,9 @@ impl Sessions {
         let limits = &endpoint.limits;
         let form = handshake::form(head);
         let begin = self.begin(&endpoint, Said::of(head), form);
-        let outbox = Arc::new(Outbox::new(
-            begin.at.offset,
-            limits.outbox_frames,
-            limits.outbox_bytes,
-        ));
+        let (since, head) = (begin.at.offset, self.feed.head().offset);
+        let outbox = Outbox::new(since, limits.outbox_frames, limits.outbox_bytes);
+        let outbox = Arc::new(outbox.subscribed_at(head));
         let session = place.listed().session;
         let subscriber = Arc::new(Subscriber {
             session,

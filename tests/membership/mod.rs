@@ -120,6 +120,23 @@ async fn a_logout_closes_the_sockets_of_the_user_after_what_came_before() {
     drop(again);
 }
 
+/// Though it is handed out later: there is much before it, and many hear that.
+#[tokio::test]
+async fn a_logout_is_not_for_who_connects_after_it() {
+    let stage = Stage::new(INBOX).await;
+    let mut crowd = Vec::new();
+    for user in 2..40 {
+        crowd.push(stage.open("/ws/news", user).await);
+    }
+    let news = json!({"type": "news", "topics": ["news"], "data": 1});
+    let mut batch = vec![news; 500];
+    batch.push(order("disconnect", &[1], &json!({})));
+    stage.publish(&json!({ "events": batch })).await;
+    let mut anna = stage.open("/ws/inbox", 1).await;
+    stage.publish(&chat("user_1", 1)).await;
+    expect(&mut anna, 1).await;
+}
+
 #[tokio::test]
 async fn all_on_a_topic_can_be_disconnected() {
     let stage = Stage::new(INBOX).await;
