@@ -11,6 +11,7 @@ mod group;
 mod ids;
 mod meta;
 mod open;
+mod progress;
 mod record;
 mod segment;
 #[cfg(test)]

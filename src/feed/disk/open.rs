@@ -18,6 +18,7 @@ use super::{
     cold::{self, Found},
     ids::Ids,
     meta::{self, Meta, cannot},
+    progress::Progress,
     record::{self, Kind, Record},
     segment::{Log, Segment, Shared, instant, moment},
 };
@@ -144,6 +145,7 @@ impl Reading {
             let head = head(&path).map_err(|error| cannot("read", &path, &error))?;
             heads.push((head, path));
         }
+        let mut progress = Progress::new(folder, heads.len());
         for at in 0..heads.len() {
             let (head, path) = &heads[at];
             let next = heads[at + 1..].iter().find_map(|(head, _)| *head);
@@ -151,6 +153,7 @@ impl Reading {
             if let Err(why) = checked.map_err(|error| cannot("repair", path, &error))? {
                 return Ok(Err(why));
             }
+            progress.advance();
         }
         Ok(Ok(()))
     }

@@ -131,7 +131,12 @@ impl Adoptions {
         );
         question.turn.decide(first.is_some());
         self.gauge(families);
-        self.begin(question, first)
+        let beginning = self.begin(question, first);
+        if matches!(beginning, Beginning::Head) {
+            // Whoever comes next need not wait until its session runs.
+            question.standing.lock().decided = true;
+        }
+        beginning
     }
 
     /// Where it may begin, the lowest first.
