@@ -170,6 +170,16 @@ impl Feed {
         self.recent.position(self.recent.head())
     }
 
+    /// The newest entry that this process knows of: on a feed that nodes share it may have
+    /// answered for more than it has read.
+    pub fn known(&self) -> Offset {
+        let head = self.recent.head();
+        match &self.store {
+            Store::None | Store::Disk(_) => head,
+            Store::Redis(stream) => stream.seen().max(head),
+        }
+    }
+
     /// Tells of every new head.
     pub fn watch(&self) -> watch::Receiver<Offset> {
         self.recent.watch()

@@ -10,6 +10,8 @@ pub struct Heard {
     topics: Box<[Topic]>,
     /// The same, for entries after this.
     since: Offset,
+    /// What comes after this was not for it: the app had ended it.
+    end: Option<Offset>,
     missed: Option<Box<Remembered>>,
 }
 
@@ -19,6 +21,11 @@ impl Heard {
     pub fn hears_any(&self, topics: &[Topic], place: Offset) -> Option<bool> {
         let hears = |topic| self.topics.contains(topic);
         (place > self.since).then(|| topics.iter().any(hears))
+    }
+
+    /// Whether the app had ended it before a place of the feed.
+    pub fn ended_before(&self, place: Offset) -> bool {
+        self.end.is_some_and(|end| end < place)
     }
 
     /// Whether the ephemeral entry at a place was lost; `None` if that is forgotten.
@@ -35,6 +42,7 @@ impl Outbox {
         Heard {
             topics: topics.into(),
             since: self.joined().last_change(),
+            end: self.end_at(),
             missed: self.missed(),
         }
     }

@@ -38,7 +38,7 @@ pub struct Outbox {
     ended: Notify,
     /// Lasts as long as the session, whatever subscription is in force.
     joined: Mutex<Joined>,
-    /// The head of the feed when the session subscribed.
+    /// The newest entry that was known when the session subscribed.
     subscribed: Offset,
     max_frames: usize,
     max_bytes: usize,
@@ -138,10 +138,10 @@ impl Outbox {
         }
     }
 
-    /// Of a session that begins before the head of the feed, which is here.
+    /// Of a session that subscribes when entries up to here are known.
     #[must_use]
-    pub fn subscribed_at(mut self, head: Offset) -> Self {
-        self.subscribed = head;
+    pub fn subscribed_at(mut self, known: Offset) -> Self {
+        self.subscribed = known;
         self
     }
 
@@ -324,8 +324,12 @@ impl Outbox {
 
     /// Whether the session was ended before a place of the feed.
     pub(super) fn ended_before(&self, place: Offset) -> bool {
-        let end = &self.lock().end;
-        end.as_ref().is_some_and(|end| end.0 < place)
+        self.end_at().is_some_and(|end| end < place)
+    }
+
+    /// The place of the feed at which the session was ended.
+    pub(super) fn end_at(&self) -> Option<Offset> {
+        self.lock().end.as_ref().map(|end| end.0)
     }
 
     /// Whether one of the topics was heard at a place of the feed, `own` being what

@@ -200,6 +200,7 @@ fn of_ended(entry: &Entry, ended: &Ended) -> Trail {
         ended: Some((ended.at, ended.reason)),
         state: match decided(entry, ended) {
             Err(state) => state,
+            Ok(()) if ended.heard.ended_before(place) => cut_off(place, ended),
             Ok(()) => reached(entry, &ended.track.get(), ended.heard.has_missed(place))
                 .unwrap_or_else(|| cut_off(place, ended)),
         },

@@ -242,7 +242,8 @@ impl Live {
                 finish.await;
             }
         };
-        let farewell = async {
+        // The stand is left with the last word, however long the rest takes.
+        let farewell = async move {
             // At once: the client may be back while the goodbye is still being said.
             let confirm = |confirmed, number| {
                 track.confirm(confirmed);

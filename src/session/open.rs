@@ -203,9 +203,9 @@ impl Sessions {
         let limits = &endpoint.limits;
         let form = handshake::form(head);
         let begin = self.begin(&endpoint, Said::of(head), form);
-        let (since, head) = (begin.at.offset, self.feed.head().offset);
+        let (since, known) = (begin.at.offset, self.feed.known());
         let outbox = Outbox::new(since, limits.outbox_frames, limits.outbox_bytes);
-        let outbox = Arc::new(outbox.subscribed_at(head));
+        let outbox = Arc::new(outbox.subscribed_at(known.max(since)));
         let session = place.listed().session;
         let subscriber = Arc::new(Subscriber {
             session,

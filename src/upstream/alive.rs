@@ -13,6 +13,10 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// How long what was sent may go unacknowledged, or a peer take nothing.
 const UNHEARD: Duration = Duration::from_secs(120);
 
+/// The kernel takes no longer time, in milliseconds.
+#[cfg(target_os = "linux")]
+const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+
 /// Sets the options of a connection, accepted or dialled. `patience` is the longest
 /// time that the limits of this program allow for a peer that takes nothing: the
 /// kernel never cuts before.
@@ -25,7 +29,7 @@ pub fn tune(tcp: &TcpStream, patience: Duration) -> io::Result<()> {
     let questions = TcpKeepalive::new().with_time(IDLE).with_interval(INTERVAL);
     socket.set_tcp_keepalive(&questions)?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(UNHEARD.max(patience)))?;
+    socket.set_tcp_user_timeout(Some(UNHEARD.max(patience).min(LONGEST)))?;
     Ok(())
 }
 
@@ -41,14 +45,18 @@ mod tests {
         let tcp = TcpStream::connect(listener.local_addr().unwrap())
             .await
             .unwrap();
-        for (patience, unheard) in [(30, 120), (300, 300)] {
-            tune(&tcp, Duration::from_secs(patience)).unwrap();
+        let seconds = Duration::from_secs;
+        for (patience, unheard) in [
+            (seconds(30), seconds(120)),
+            (seconds(300), seconds(300)),
+            (seconds(366 * 24 * 3600), LONGEST),
+        ] {
+            tune(&tcp, patience).unwrap();
             let socket = SockRef::from(&tcp);
             assert!(socket.keepalive().unwrap());
             assert_eq!(socket.tcp_keepalive_time().unwrap(), IDLE);
             assert_eq!(socket.tcp_keepalive_interval().unwrap(), INTERVAL);
-            let limit = Some(Duration::from_secs(unheard));
-            assert_eq!(socket.tcp_user_timeout().unwrap(), limit);
+            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(unheard));
         }
         assert!(tcp.nodelay().unwrap());
     }

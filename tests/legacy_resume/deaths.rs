@@ -153,6 +153,21 @@ async fn a_pong_that_nobody_has_read_counts() {
     hears(&mut again, [2]).await;
 }
 
+#[tokio::test]
+async fn who_said_goodbye_while_the_app_is_asked_begins_with_what_comes() {
+    let app = crate::harness::App::start().await;
+    let call = "[[endpoint.actions]]\nwhen = {}\ncall = { path = \"/api/\" }\n";
+    let stage = Stage::with(app, "", &endpoint("", call)).await;
+    let mut socket = stage.open("/ws/news/", 1).await;
+    tell(&stage, 1).await;
+    hears(&mut socket, [1]).await;
+    socket.send("{}").await;
+    socket.close().await;
+    let mut again = stage.open("/ws/news/", 1).await;
+    tell(&stage, 2).await;
+    hears(&mut again, [2]).await;
+}
+
 /// A client's pong, masked by zeros.
 async fn pong(raw: &mut tokio::net::TcpStream, payload: &str) {
     let length = u8::try_from(payload.len()).unwrap();

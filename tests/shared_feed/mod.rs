@@ -8,6 +8,8 @@ mod nodes;
 mod places;
 mod trimming;
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
 use crate::harness::{
@@ -25,13 +27,21 @@ struct Fleet {
     redis: Redis,
 }
 
-/// How many events are in the stream, besides what nodes tell each other.
+/// How many events are in the stream, besides what nodes tell each other. Each is there
+/// once.
 async fn events_in(redis: &Redis) -> u64 {
     let entries = redis.cli(&["XRANGE", "{outrigger}:stream", "-", "+"]).await;
     let events = entries.lines().filter(|line| line.starts_with("{\"id\":"));
-    events
-        .filter(|line| !line.contains("outrigger.node."))
-        .count() as u64
+    let events = events.filter(|line| !line.contains("outrigger.node."));
+    let mut found = HashMap::new();
+    for event in events {
+        let parsed: Value = serde_json::from_str(event).unwrap();
+        let id = parsed["id"].as_str().unwrap().to_owned();
+        if let Some(other) = found.insert(id, event) {
+            panic!("twice in the stream: {other} and {event}");
+        }
+    }
+    found.len() as u64
 }
 
 impl Fleet {

@@ -53,10 +53,14 @@ async fn what_is_given_with_the_goodbye_is_confirmed_by_the_answer() {
     let mut socket = stage.open("/ws/news", 1).await;
     let first = json!({"id": "first", "type": "news", "topics": ["news"], "data": {"n": "first"}});
     let leave = json!({"type": "outrigger.disconnect", "users": [1], "data": {}});
-    stage.publish(&json!({"events": [first, leave]})).await;
+    let after = json!({"id": "after", "type": "news", "topics": ["news"], "data": {}});
+    let batch = json!({"events": [first, leave, after]});
+    stage.publish(&batch).await;
     assert_eq!(socket.json().await["n"], "first");
     socket.closed().await;
     becomes(&stage, "first", 1, "confirmed").await;
+    let after = states(&stage, "after", 1).await;
+    assert!(after[0].starts_with("closed"), "{after:?}");
 }
 
 #[tokio::test]

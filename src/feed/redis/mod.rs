@@ -279,6 +279,11 @@ impl Stream {
         reads.get_or_create(&Ended { result }).inc();
     }
 
+    /// The newest place that was seen, read or answered.
+    pub(super) fn seen(&self) -> Offset {
+        *lock(&self.seen)
+    }
+
     fn note_seen(&self, offset: Offset) {
         let mut seen = lock(&self.seen);
         *seen = offset.max(*seen);

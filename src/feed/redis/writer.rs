@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{
     super::{Appended, Batch, Unavailable, codec},
-    Stream, lock,
+    Stream,
     scripts::Group,
 };
 use crate::{
@@ -155,7 +155,7 @@ impl Stream {
 
     async fn write_group(&self, group: &Group) -> Result<Vec<Appended>, Failed> {
         let epoch = self.recent.position(Offset::ZERO).epoch;
-        let seen = *lock(&self.seen);
+        let seen = self.seen();
         // Ids outlive their entries a little, whatever clock trims them.
         let keep = self.keep + self.keep / 4;
         let asked = self.scripts.append((epoch, seen), keep, group).await;

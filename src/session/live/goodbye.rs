@@ -25,11 +25,22 @@ pub(in crate::session) async fn say_goodbye(
         return false;
     }
     if *reason != CloseReason::ClientClosed {
-        last.close(reason.frame());
+        say_why(&mut socket, last, reason);
     }
     // Whoever does not answer is gone; there is nobody left to tell.
     let part = timeout(GOODBYE, part(&mut socket, last, on_pong));
     part.await.unwrap_or(false)
+}
+
+fn say_why(socket: &mut Socket, last: &mut Outgoing, reason: &CloseReason) {
+    let frame = reason.frame();
+    if socket.hears() || !last.is_empty() {
+        last.close(frame);
+    } else {
+        // An event stream takes it although its reader has not come so far.
+        socket.send(Message::Close(Some(frame))).unwrap_or_default();
+        last.flush();
+    }
 }
 
 /// Writes and reads at a time: a slow client has no room for the close frame before it has
