@@ -249,7 +249,7 @@ metrics! {
     /// Stretches of the shared stream that were gone before they were read.
     feed_gaps: Counter = Counter::default(), "Stretches of the shared stream that were gone before this node had read them";
     /// What lies in the shared stream and is no event.
-    feed_undecodable: Counter = Counter::default(), "Entries of the shared stream that are no events, skipped";
+    feed_undecodable: Counter = Counter::default(), "Entries of the shared stream that are no events, or that Redis brought back, skipped";
     /// Who reads along on the admin port.
     tails: Family<Ended, Counter> = Family::default(), "Tails on the admin port, by result";
     /// What tails did not show.

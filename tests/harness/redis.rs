@@ -2,6 +2,7 @@
 //! again; and Python with the real `channels_redis`.
 
 use std::{
+    path::PathBuf,
     process::Stdio,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -85,6 +86,20 @@ impl Redis {
                 .await
                 .unwrap();
         }
+    }
+
+    /// While it is stopped: its log ends within the last word of the transaction in which
+    /// this stands last, as if it had been killed in the middle of the write.
+    pub fn cut_transaction_of(&self, text: &str) {
+        let folder = self.folder.path().join("appendonlydir");
+        let files = std::fs::read_dir(folder).unwrap();
+        let mut paths = files.map(|file| file.unwrap().path());
+        let is_log = |path: &PathBuf| path.to_string_lossy().ends_with(".incr.aof");
+        let path = paths.find(is_log).unwrap();
+        let log = String::from_utf8(std::fs::read(&path).unwrap()).unwrap();
+        let at = log.rfind(text).unwrap();
+        let end = at + log[at..].find("EXEC").unwrap();
+        std::fs::write(path, &log[..end]).unwrap();
     }
 
     /// Sends a signal by its name.
@@ -237,7 +252,7 @@ pub async fn channels(layer_of: &str, code: &str) -> String {
 }
 
 /// The interpreter that `./tests/run` prepares.
-pub fn python() -> std::path::PathBuf {
+pub fn python() -> PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python")
 }
 

@@ -176,6 +176,7 @@ async fn a_redis_that_syncs_each_write_loses_nothing_when_it_is_killed() {
         redis: Redis::start_with(&["--appendonly", "yes", "--appendfsync", "always"]).await,
     };
     let nodes: [Node; 2] = [fleet.node().await, fleet.node().await];
+    let before = nodes[0].say("a", LAST + 1).await["position"].clone();
     let hear = [nodes[0].open("a").await, nodes[1].open("a").await].map(listen);
     let senders = Senders::start(nodes[0].0.addr());
     for kill in 0..kills() {
@@ -193,8 +194,11 @@ async fn a_redis_that_syncs_each_write_loses_nothing_when_it_is_killed() {
     })
     .await;
     let total: u64 = sent.iter().sum();
-    assert_eq!(events_in(&fleet.redis).await, total + 1);
-    for hears in hear {
+    assert_eq!(events_in(&fleet.redis).await, total + 2);
+    // Who comes to another node later is given the same.
+    let late = fleet.node().await;
+    let late = listen(late.open_since("a", &before).await);
+    for hears in hear.into_iter().chain([late]) {
         let heard = hears.await.unwrap();
         assert_eq!(compare(&heard, &sent), (0, 0));
     }

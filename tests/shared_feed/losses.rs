@@ -1,6 +1,7 @@
 //! A Redis that is away, slow, or has lost what it held.
 
 use super::{EPOCHS, Fleet, hears, kept_their_epoch, said};
+use crate::harness::{App, Redis, ok};
 
 #[tokio::test]
 async fn sessions_stay_while_redis_is_away_and_hear_all_when_it_is_back() {
@@ -95,4 +96,31 @@ async fn a_redis_that_hangs_costs_neither_sessions_nor_events() {
     node.say_at_last("a", 2).await;
     node.say_at_last("a", 3).await;
     hears(&mut socket, [1, 2, 3]).await;
+}
+
+/// Redis cuts its log off inside the transaction, and does the rest of it when it is started
+/// once more.
+#[tokio::test]
+async fn what_redis_brings_back_after_a_kill_is_heard_by_nobody() {
+    let mut fleet = Fleet {
+        app: App::answering(|_| ok("{}")).await,
+        redis: Redis::start_with(&["--appendonly", "yes", "--appendfsync", "always"]).await,
+    };
+    let first = fleet.node().await;
+    let since = first.say("a", 1).await["position"].clone();
+    first.say("a", 2).await;
+    first.0.signal("KILL").await;
+    fleet.redis.stop_losing_what_is_not_saved().await;
+    fleet.redis.cut_transaction_of("\"a-2\"");
+    fleet.redis.start_again().await;
+    let second = fleet.node().await;
+    assert_eq!(second.say("a", 2).await["result"], "accepted");
+    second.say("a", 3).await;
+    fleet.redis.stop_losing_what_is_not_saved().await;
+    fleet.redis.start_again().await;
+    let third = fleet.node().await;
+    let mut socket = third.open_since("a", &since).await;
+    hears(&mut socket, [2, 3]).await;
+    let skipped = "outrigger_feed_undecodable_total";
+    assert!(third.0.metric(skipped).await > 0.5);
 }

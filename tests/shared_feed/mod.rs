@@ -8,7 +8,7 @@ mod nodes;
 mod places;
 mod trimming;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
@@ -27,21 +27,14 @@ struct Fleet {
     redis: Redis,
 }
 
-/// How many events are in the stream, besides what nodes tell each other. Each is there
-/// once.
+/// How many events are in the stream, besides what nodes tell each other: each counts once,
+/// whatever a killed Redis has brought back.
 async fn events_in(redis: &Redis) -> u64 {
     let entries = redis.cli(&["XRANGE", "{outrigger}:stream", "-", "+"]).await;
     let events = entries.lines().filter(|line| line.starts_with("{\"id\":"));
     let events = events.filter(|line| !line.contains("outrigger.node."));
-    let mut found = HashMap::new();
-    for event in events {
-        let parsed: Value = serde_json::from_str(event).unwrap();
-        let id = parsed["id"].as_str().unwrap().to_owned();
-        if let Some(other) = found.insert(id, event) {
-            panic!("twice in the stream: {other} and {event}");
-        }
-    }
-    found.len() as u64
+    let id = |event| serde_json::from_str::<Value>(event).unwrap()["id"].to_string();
+    events.map(id).collect::<HashSet<_>>().len() as u64
 }
 
 impl Fleet {
@@ -93,6 +86,13 @@ impl Node {
 
     async fn open(&self, room: &str) -> Socket {
         Socket::open(self.0.addr(), &as_user(&format!("/ws/{room}"), 7)).await
+    }
+
+    /// Opens a socket that begins where the client was.
+    async fn open_since(&self, room: &str, since: &Value) -> Socket {
+        let since = since.as_str().unwrap();
+        let target = format!("{}&since={since}", as_user(&format!("/ws/{room}"), 7));
+        Socket::open(self.0.addr(), &target).await
     }
 
     async fn post(&self, body: &Value) -> Message {

@@ -1,4 +1,5 @@
--- Appends events that are not there yet, and notes how far sources have come.
+-- Appends events that are not there yet, each with the place of the one before it, and
+-- notes how far sources have come.
 -- KEYS: the stream, its meta, the id of each event, the cursor of each source.
 -- ARGV: the epoch and the newest stream id that the node knows, for how many ms ids
 -- are kept, the number of events, their texts, the sources' words.
@@ -19,7 +20,7 @@ for n = 1, count do
   if place then
     places[n] = '!' .. place
   else
-    last = redis.call('XADD', KEYS[1], '*', 'e', ARGV[4 + n])
+    last = redis.call('XADD', KEYS[1], '*', 'e', ARGV[4 + n], 'p', last)
     redis.call('SET', KEYS[2 + n], last, 'PX', keep)
     places[n] = last
   end

@@ -5,6 +5,7 @@
 //! stream id. What a node has in memory is filled by its [`tail`] alone.
 
 mod lease;
+mod raw;
 mod scripts;
 mod tail;
 mod writer;

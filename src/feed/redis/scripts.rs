@@ -5,35 +5,14 @@ use std::{sync::Arc, time::Duration};
 
 use ::redis::{Script, ScriptInvocation};
 
-use super::Shared;
+use super::{
+    Shared,
+    raw::{Given, Raw, place, settled},
+};
 use crate::{
     event::{EventId, Offset},
     redis::Failure,
 };
-
-/// An entry as it lies in the stream.
-#[derive(Debug)]
-pub(super) struct Raw {
-    pub(super) place: Offset,
-    /// Its text; none if others have put something else there.
-    pub(super) text: Option<Vec<u8>>,
-}
-
-/// As the library gives it: the id, then fields and values.
-pub(super) type Given = (String, Vec<Vec<u8>>);
-
-impl From<Given> for Raw {
-    fn from((id, fields): Given) -> Self {
-        let text = match <[Vec<u8>; 2]>::try_from(fields) {
-            Ok([field, text]) if field == b"e" => Some(text),
-            _ => None,
-        };
-        Self {
-            place: place(&id),
-            text,
-        }
-    }
-}
 
 /// What is to be appended in one step.
 #[derive(Debug, Default)]
@@ -136,6 +115,7 @@ impl Scripts {
     }
 
     /// The floor, and at most so many entries after a cursor and not after a last one.
+    /// One more is read: it says what of the others is none.
     pub(super) async fn page(
         &self,
         cursor: Offset,
@@ -145,15 +125,19 @@ impl Scripts {
         let mut call = self.on_stream(&self.page);
         call.arg(cursor.next().to_string())
             .arg(last.to_string())
-            .arg(limit);
+            .arg(limit + 1);
         let answer = self.shared.redis.script(&call).await?;
         let (floor, entries): (Option<String>, Vec<Given>) = answer;
         // Without one the stream is gone, and will be met anew.
         let floor = floor.map_or(last, |floor| place(&floor));
-        Ok((floor, entries.into_iter().map(Raw::from).collect()))
+        Ok((
+            floor,
+            settled(entries.into_iter().map(Raw::from).collect(), limit),
+        ))
     }
 
-    /// The newest entries, or the newest before one, newest first.
+    /// The newest entries, or the newest before one, newest first. Which of them are none
+    /// is for who knows what stands behind them.
     pub(super) async fn newest(
         &self,
         before: Option<Offset>,
@@ -222,10 +206,4 @@ impl Scripts {
 
 fn milliseconds(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1)
-}
-
-/// Where an id of the stream stands.
-fn place(id: &str) -> Offset {
-    // Redis makes them, and makes them so.
-    id.parse().unwrap_or_default()
 }

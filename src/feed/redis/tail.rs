@@ -13,7 +13,8 @@ use tracing::{error, info, warn};
 use super::{
     super::{codec, window::cost},
     PAGE, Stream, lock,
-    scripts::{Given, Met, Raw},
+    raw::{Given, NO_EVENT, Raw, disown, settled},
+    scripts::Met,
 };
 use crate::{
     event::{Entry, Offset, Position},
@@ -79,7 +80,7 @@ impl Stream {
         met: &mut Instant,
     ) -> Result<Vec<Raw>, Failure> {
         let mut command = ::redis::cmd("XREAD");
-        command.arg("COUNT").arg(PAGE).arg("BLOCK");
+        command.arg("COUNT").arg(PAGE + 1).arg("BLOCK");
         command.arg(u64::try_from(BLOCK.as_millis()).unwrap_or(1000));
         command.arg("STREAMS").arg(self.scripts.stream());
         command.arg(self.recent.head().to_string());
@@ -99,7 +100,7 @@ impl Stream {
             .map_err(|_| redis.too_slow(LATE))?
             .map_err(|error| redis.failure(&error))?;
         let entries = read.into_iter().flatten().flat_map(|(_, entries)| entries);
-        Ok(entries.map(Raw::from).collect())
+        Ok(settled(entries.map(Raw::from).collect(), PAGE))
     }
 
     /// Looks whether the stream is what this node takes it for, and if not begins where
@@ -141,9 +142,10 @@ impl Stream {
         let bounds = self.recent.bounds();
         let (mut newest, mut bytes) = (Vec::new(), 0);
         let mut begin = floor;
-        let mut before = None;
+        let (mut before, mut elder) = (None, None);
         'pages: loop {
-            let page = self.scripts.newest(before, PAGE).await?;
+            let mut page = self.scripts.newest(before, PAGE).await?;
+            elder = disown(page.iter_mut(), elder);
             for entry in self.decode(&page) {
                 bytes += cost(&entry.event);
                 let is_old = entry.accepted.elapsed() > bounds.keep;
@@ -198,22 +200,24 @@ impl Stream {
 
     /// The entries of a stretch; what is none is counted.
     pub(super) fn decode(&self, found: &[Raw]) -> Vec<Arc<Entry>> {
-        let entries = found.iter().filter_map(|raw| {
-            let entry = self.decode_one(raw);
-            if entry.is_none() {
+        let entries = found.iter().map(|raw| (raw, self.decode_one(raw)));
+        let entries = entries.filter_map(|(raw, entry)| match entry {
+            Ok(entry) => Some(entry),
+            Err(why) => {
                 self.recent.metrics.feed_undecodable.inc();
-                warn!(place = %raw.place, "An entry of the stream is no event, and is skipped");
+                warn!(place = %raw.place, why, "An entry of the stream is skipped");
+                None
             }
-            entry
         });
         entries.collect()
     }
 
-    fn decode_one(&self, raw: &Raw) -> Option<Arc<Entry>> {
-        let text = std::str::from_utf8(raw.text.as_ref()?).ok()?;
-        let (event, at) = codec::decode(text).ok()?;
+    fn decode_one(&self, raw: &Raw) -> Result<Arc<Entry>, &'static str> {
+        let text = raw.text.as_ref().map_err(|why| *why)?;
+        let text = std::str::from_utf8(text).map_err(|_| NO_EVENT)?;
+        let (event, at) = codec::decode(text).map_err(|_| NO_EVENT)?;
         let now = Instant::now();
-        Some(Arc::new(Entry {
+        Ok(Arc::new(Entry {
             position: self.recent.position(raw.place),
             accepted: now.checked_sub(age(raw.place)).unwrap_or(now),
             at,
