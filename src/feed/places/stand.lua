@@ -133,10 +133,15 @@ if decided then
     counts_as_comer(me)
   end
 end
+-- Whose place it takes may have come further since: what came after its own head is for it.
+local at = head
+local ms, seq = string.match(head, '(%d+)-(%d+)$')
+if lowest and is_lower(lowest, {ms = tonumber(ms), seq = tonumber(seq), died = true}) then
+  at = lowest.at
+end
 if first or own then
   local claims = string.match(own or '', '(%S+)$') or '-'
-  local at = lowest and lowest.at or head
   write(key, me, window, field(node, at, window, decided and 0 or UNDECIDED, claims))
 end
-local at, is_taken = lowest and lowest.at or '', not first and not own
-return {decided and 1 or 0, at, is_taken and 1 or 0, expired, dropped, here}
+local is_taken = not first and not own
+return {decided and 1 or 0, lowest and at or '', is_taken and 1 or 0, expired, dropped, here}

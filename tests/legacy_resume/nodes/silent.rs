@@ -83,3 +83,26 @@ async fn a_tab_that_had_nothing_to_prove_and_answers_leaves_its_place() {
     hears(&mut again, [2]).await;
     second.abort();
 }
+
+/// It answered its own node, which could not say so any more.
+#[tokio::test]
+async fn who_takes_the_place_of_one_that_has_come_further_misses_nothing() {
+    let fleet = Fleet::new(&eager("heartbeat = \"300s\"")).await;
+    let _first = open_at(&fleet.a).await;
+    fleet.a.signal("STOP").await;
+    let mut second = open_at(&fleet.b).await;
+    let waits = async || fleet.places().await.contains(" -1 ");
+    until("it to wait", waits).await;
+    let body = json!({"type": "news", "topics": ["news"], "data": {"n": 1}});
+    let secret = crate::harness::HOOK_SECRET;
+    let answer = crate::harness::post_event(fleet.b.addr(), secret, "e1", &body).await;
+    let told: Value = serde_json::from_slice(&answer.body).unwrap();
+    let further = told["results"][0]["position"].as_str().unwrap();
+    let script = "for _, key in ipairs(redis.call('KEYS', '*:places:*')) do \
+                  local all = redis.call('HGETALL', key) for n = 1, #all, 2 do \
+                  if string.find(all[n + 1], ' 0 %S+$') then redis.call('HSET', key, all[n], \
+                  (string.gsub(all[n + 1], '^(%S+) %S+', '%1 ' .. ARGV[1]))) end end end";
+    fleet.redis.cli(&["EVAL", script, "0", further]).await;
+    hears(&mut second, [1]).await;
+    fleet.a.signal("CONT").await;
+}
