@@ -5,6 +5,8 @@
 //! grown and nothing in it is skipped: the session has fallen behind and will read
 //! what it missed from the feed, which remembers for it.
 
+mod topics;
+
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,11 +15,8 @@ use std::{
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::{Missed, Subscriber, joined::Joined, missed::Remembered};
-use crate::{
-    event::{Offset, Topic},
-    order::Farewell,
-};
+use super::{Missed, joined::Joined, missed::Remembered};
+use crate::{event::Offset, order::Farewell};
 
 /// A frame and the entry it was made from.
 #[derive(Clone, Debug)]
@@ -307,19 +306,9 @@ impl Outbox {
         place > self.lock().last
     }
 
-    /// Whether all is known of the topics that were heard at a place of the feed.
-    pub fn remembers_topics(&self, place: Offset) -> bool {
-        self.joined().is_known(place)
-    }
-
     /// Whether nothing after a place was ever queued.
     pub fn has_offered_only(&self, place: Offset) -> bool {
         self.lock().last <= place
-    }
-
-    /// The subscription in force.
-    pub fn subscriber(&self) -> Option<Arc<Subscriber>> {
-        self.joined().current.upgrade()
     }
 
     /// Whether the session was ended before a place of the feed.
@@ -332,50 +321,9 @@ impl Outbox {
         self.lock().end.as_ref().map(|end| end.0)
     }
 
-    /// Whether one of the topics was heard at a place of the feed, `own` being what
-    /// is heard where nothing changed.
-    pub(super) fn hears_any(&self, topics: &[Topic], place: Offset, own: &[Topic]) -> bool {
-        let joined = self.joined();
-        topics.iter().any(|topic| {
-            let changed = joined.at(topic, place);
-            changed.unwrap_or_else(|| own.contains(topic))
-        })
-    }
-
-    /// Whether there are changes of topics to be settled.
-    pub fn has_past(&self) -> bool {
-        self.joined().has_past()
-    }
-
-    /// Nothing up to a place of the feed will be read again.
-    pub fn settle(&self, until: Offset, own: &[Topic]) {
-        self.joined().settle(until, own);
-    }
-
-    /// The topics the session hears now, at most so many, and how many there are.
-    pub fn topics(&self, limit: usize) -> (Vec<Topic>, usize) {
-        let joined = self.joined();
-        let Some(current) = joined.current.upgrade() else {
-            return (Vec::new(), 0);
-        };
-        let own = current.topics.iter();
-        let own = own.filter(|topic| joined.now(topic) != Some(false));
-        let more = joined.members();
-        let more = more.filter(|topic| !current.topics.contains(topic));
-        let all: Vec<_> = own.chain(more).collect();
-        (
-            all.iter().take(limit).copied().cloned().collect(),
-            all.len(),
-        )
-    }
-
     /// The session has something to look after.
     pub(super) fn nudge(&self) {
         self.wake.notify_one();
-    }
-
-    pub(super) fn joined(&self) -> MutexGuard<'_, Joined> {
-        self.joined.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether nothing after a place has been for the session; in doubt there has.
@@ -386,11 +334,6 @@ impl Outbox {
     /// Nothing is offered to the session from now on, whatever is for it.
     pub(super) fn leave(&self) {
         self.lock().newest = Offset(u64::MAX, u64::MAX);
-    }
-
-    /// The app named these topics at connect: they are heard from an earlier place on.
-    pub fn backdate(&self, topics: &[Topic], place: Offset) {
-        self.joined().backdate(topics, place);
     }
 
     /// Whether all that was offered has been taken.

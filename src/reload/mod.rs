@@ -3,12 +3,12 @@
 //! What did not change is carried over as it is, so that nobody notices: the app's
 //! pool, endpoints (and with them their sessions), key sets, the event stream.
 
+mod door;
 mod running;
 
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use tokio::{sync::watch, time::Instant};
@@ -29,9 +29,12 @@ use crate::{
         sse::{self, Stream},
     },
     upstream::Upstream,
-    wire::{Timeouts, Watchdog},
+    wire::Watchdog,
 };
 
+pub use door::timeouts;
+
+use door::door;
 use running::Running;
 
 /// A session that has not looked for so many tables starts with the oldest of them.
@@ -351,60 +354,9 @@ fn with_keys(auth: &Auth, jwks: Option<&Arc<Jwks>>) -> Auth {
     auth
 }
 
-fn door(settings: &Settings) -> Result<Door, listen::TlsError> {
-    let tls = settings
-        .listen
-        .tls
-        .as_ref()
-        .map(listen::acceptor)
-        .transpose()?;
-    let limits = settings.listen.limits.clone();
-    let endpoints = settings.endpoints.iter();
-    let patience = endpoints.map(|endpoint| endpoint.limits.write_timeout);
-    Ok(Door {
-        patience: patience.fold(limits.write_timeout, Duration::max),
-        limits,
-        tls,
-    })
-}
-
-/// The watchdog's part of the limits.
-pub fn timeouts(door: &Door) -> Timeouts {
-    let limits = &door.limits;
-    Timeouts {
-        idle: limits.idle_timeout,
-        header: limits.header_timeout,
-        write: limits.write_timeout,
-    }
-}
-
 /// Logs what somebody should look at.
 pub fn warn_of(warnings: &Report) {
     if !warnings.is_empty() {
         warn!("The config can be used, but\n{}", warnings.render(false));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{self, Overrides};
-
-    #[test]
-    fn the_kernel_cuts_no_client_before_the_most_patient_endpoint_would() {
-        let config = "[listen.limits]\nwrite_timeout = \"1m\"\n\
-             [auth]\ntoken = [\"query:token\"]\n[auth.jwt]\nalgorithms = [\"HS256\"]\n\
-             secret = \"01234567890123456789012345678901\"\nuser_claim = \"user_id\"\n\
-             [[endpoint]]\nname = \"news\"\npath = \"/ws/news\"\ntopics = [\"news\"]\n\
-             frames = { news = \"{data}\" }\n[endpoint.limits]\nwrite_timeout = \"5m\"\n";
-        let read = |text| {
-            let path = Path::new("outrigger.toml");
-            let loaded = config::parse(text, path, &Overrides::default(), &|_| None);
-            loaded.unwrap_or_else(|report| panic!("{}", report.render(false)))
-        };
-        let patience = |text| door(&read(text).settings).unwrap().patience;
-        assert_eq!(patience(config), Duration::from_secs(300));
-        let shorter = config.replace("5m", "5s");
-        assert_eq!(patience(&shorter), Duration::from_secs(60));
     }
 }

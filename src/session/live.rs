@@ -17,7 +17,7 @@ mod turn;
 use std::{pin::pin, sync::Arc, time::SystemTime};
 
 use futures_util::{FutureExt, future::BoxFuture};
-use tokio::time::{Duration, Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tracing::debug;
 
@@ -38,7 +38,7 @@ use super::{
     socket::{Line, Socket},
 };
 use crate::{
-    event::{Offset, Topic},
+    event::Topic,
     metrics::{Because, OnEndpoint, Shared},
     routes::{RouteTable, Tables},
     wire::Peer,
@@ -51,9 +51,6 @@ use turn::{Turn, turn};
 
 /// Pings and pongs a second: each ping costs an answer, and none needs so many.
 const MAX_CONTROL: u32 = 50;
-
-/// How long what a client has said may hold back that it has left.
-const IN_ORDER: Duration = Duration::from_millis(900);
 
 /// Everything a session begins with.
 pub(super) struct Start {
@@ -202,63 +199,6 @@ impl Live {
             () = outbox.ready(), if idle && decided && !reading => self.on_outbox(socket)?,
         }
         Ok(())
-    }
-
-    /// Says goodbye, and meanwhile does what the client has asked for before.
-    async fn end(mut self, mut socket: Socket, reason: &CloseReason) {
-        self.count_written();
-        self.prepare_to_leave(&mut socket, reason).await;
-        let mut left = 0;
-        match reason.takes_along() {
-            true => self.take_along(&mut socket).await,
-            false => left += self.outgoing.let_go(),
-        }
-        self.count_written();
-        let (stand, track) = (self.stand.take(), self.track.clone());
-        let mut last = std::mem::replace(&mut self.outgoing, Outgoing::new(Offset::ZERO));
-        left += self.subscription.subscriber.outbox.len();
-        if left > 0 {
-            debug!(left, "Frames were not written before the session ended");
-        }
-        let (work, beats, desk) = (
-            std::mem::take(&mut self.work),
-            std::mem::take(&mut self.beats),
-            self.desk(),
-        );
-        let finish = async {
-            if reason.hears_out() {
-                work.finish(desk).await;
-            }
-        };
-        let finish = async { tokio::join!(finish, beats.finish()) };
-        let here = self.subscription.departure();
-        drop(self);
-        // First what the client said, then that it has left; but nobody waits long for that.
-        let leave = async {
-            let mut finish = pin!(finish);
-            let done = timeout(IN_ORDER, finish.as_mut()).await.is_ok();
-            drop(here);
-            if !done {
-                finish.await;
-            }
-        };
-        // The stand is left with the last word, however long the rest takes.
-        let farewell = async move {
-            // At once: the client may be back while the goodbye is still being said.
-            let confirm = |confirmed, number| {
-                track.confirm(confirmed);
-                if let Some(stand) = &stand {
-                    stand.confirm(confirmed, number);
-                }
-            };
-            let answered = say_goodbye(socket, &mut last, reason, confirm).await;
-            track.give(last.given());
-            if answered {
-                // Before the close frame it has read all that was given.
-                confirm(last.given(), 0);
-            }
-        };
-        tokio::join!(farewell, leave);
     }
 
     fn desk(&self) -> Desk {

@@ -88,16 +88,26 @@ async fn who_says_goodbye_or_is_sent_away_begins_anew() {
     );
 }
 
-#[tokio::test]
-async fn a_goodbye_that_nobody_has_read_is_one() {
-    // The app takes its time, so that messages wait, and the goodbye behind them.
+/// Each message asks the app, which never answers.
+async fn never_answered(endpoint: impl Fn(&str) -> String) -> Stage {
     let app = crate::harness::App::start().await;
     let call = "[[endpoint.actions]]\nwhen = {}\ncall = { path = \"/api/\" }\n";
-    let stage = Stage::with(app, "", &eager(call)).await;
+    Stage::with(app, "", &endpoint(call)).await
+}
+
+/// A socket with so many messages before the app that nothing behind them is read.
+async fn unread() -> (Stage, Socket) {
+    let stage = never_answered(eager).await;
     let mut socket = stage.open("/ws/news/", 1).await;
     for n in 0..40 {
         socket.send(&json!({ "n": n }).to_string()).await;
     }
+    (stage, socket)
+}
+
+#[tokio::test]
+async fn a_goodbye_that_nobody_has_read_is_one() {
+    let (stage, mut socket) = unread().await;
     let goodbye = tokio_tungstenite::tungstenite::Message::Close(None);
     socket.send_frame(goodbye).await;
     drop(socket);
@@ -133,13 +143,7 @@ async fn a_pong_that_comes_during_the_goodbye_counts() {
 
 #[tokio::test]
 async fn a_pong_that_nobody_has_read_counts() {
-    let app = crate::harness::App::start().await;
-    let call = "[[endpoint.actions]]\nwhen = {}\ncall = { path = \"/api/\" }\n";
-    let stage = Stage::with(app, "", &eager(call)).await;
-    let mut socket = stage.open("/ws/news/", 1).await;
-    for n in 0..40 {
-        socket.send(&json!({ "n": n }).to_string()).await;
-    }
+    let (stage, socket) = unread().await;
     written(&stage, 1..2).await;
     let mut raw = socket.into_stream();
     pong(&mut raw, "0-1").await;
@@ -155,9 +159,7 @@ async fn a_pong_that_nobody_has_read_counts() {
 
 #[tokio::test]
 async fn who_said_goodbye_while_the_app_is_asked_begins_with_what_comes() {
-    let app = crate::harness::App::start().await;
-    let call = "[[endpoint.actions]]\nwhen = {}\ncall = { path = \"/api/\" }\n";
-    let stage = Stage::with(app, "", &endpoint("", call)).await;
+    let stage = never_answered(|more| endpoint("", more)).await;
     let mut socket = stage.open("/ws/news/", 1).await;
     tell(&stage, 1).await;
     hears(&mut socket, [1]).await;
